@@ -1,0 +1,1 @@
+"""Network description -> lowered kernels -> features -> latency, and its calibration."""

@@ -1,0 +1,1 @@
+"""Calibration: plan, build, measure, fit, error card."""

@@ -1,0 +1,1 @@
+"""How kernels reach a device and times come back."""

@@ -1,0 +1,1 @@
+"""Schedule families: how a kernel's loops run on a target."""

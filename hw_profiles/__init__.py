@@ -1,0 +1,1 @@
+"""Device profiles that ship with ponas: data, one folder a device."""

@@ -1,0 +1,1 @@
+"""Keyword spotting: speech data, MFCC, architectures and their training."""
