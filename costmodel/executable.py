@@ -1,0 +1,102 @@
+"""Compiled kernels and networks on this machine: run them, time them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tvm
+
+from costmodel.errors import InputError
+from costmodel.kernels import Array
+from costmodel.lowering import LoweredKernel, compile_module
+from costmodel.network import Network, Weights
+from costmodel.operators import Shape
+from costmodel.program import Program, assemble, constants
+from costmodel.schedules.registry import family_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """How often and how long something is timed."""
+
+    repeats: int = 10
+    """Samples taken; each is a mean over enough runs to fill ``min_repeat_ms``."""
+    min_repeat_ms: float = 10.0
+    """Shortest time of one sample."""
+    rounds: int = 2
+    """Times that the whole list is gone through, in a new random order each time."""
+
+    def __post_init__(self) -> None:
+        if self.repeats < 1 or self.rounds < 1 or self.min_repeat_ms < 0:
+            raise InputError(
+                "a measuring protocol needs at least 1 repeat, 1 round and 0 ms a repeat; "
+                f"got {self.repeats}, {self.rounds} and {self.min_repeat_ms}"
+            )
+
+
+class Executable:
+    """A compiled function with its arguments in place."""
+
+    def __init__(self, module: Any, arguments: list[Array], output_channels: int) -> None:
+        self._module = module
+        self._main = module["main"]
+        self._device = tvm.cpu()
+        self._arguments = [tvm.runtime.tensor(np.ascontiguousarray(a)) for a in arguments]
+        self._output_channels = output_channels
+
+    @staticmethod
+    def of_kernel(lowered: LoweredKernel, seed: int = 0) -> Executable:
+        """One kernel on random data."""
+        family = family_of(lowered.kernel)
+        shapes = family.shapes(lowered.kernel, lowered.schedule, lowered.target)
+        return Executable(
+            compile_module(lowered.module, lowered.target), _random(shapes, seed), shapes[-1][-1]
+        )
+
+    @staticmethod
+    def of_program(
+        program: Program, network: Network | None = None, weights: Weights | None = None
+    ) -> Executable:
+        """A whole network; with ``network`` and ``weights`` it computes, else it is for timing."""
+        workspace: Shape = (max(program.arena().elements, 1),)
+        if network is not None and weights is not None:
+            packed = constants(program, network, weights)
+            units = network.shape(network.output)[-1]
+        else:
+            packed = _random(
+                [s for i in range(len(program.steps)) for s in program.shapes(i)[1:-1]], 0
+            )
+            units = program.output_shape[-1]
+        edges = _random([program.input_shape, workspace, program.output_shape], 1)
+        module = compile_module(assemble(program), program.target)
+        return Executable(module, [edges[0], *packed, *edges[1:]], units)
+
+    def run(self, x: Array) -> Array:
+        """Output for an input ``[H, W, C]``, channels without padding, extents of one dropped."""
+        if tuple(x.shape) != tuple(self._arguments[0].shape):
+            raise InputError(
+                f"this network takes an input of shape {tuple(self._arguments[0].shape)}, "
+                f"got {x.shape}"
+            )
+        self._arguments[0].copyfrom(np.ascontiguousarray(x, np.float32))
+        self._main(*self._arguments)
+        output: Array = self._arguments[-1].numpy()[..., : self._output_channels]
+        return output.squeeze()
+
+    def time(self, protocol: Protocol) -> tuple[float, ...]:
+        """Seconds of one run: ``protocol.repeats`` samples, after a warm-up that is not counted."""
+        evaluator = self._module.time_evaluator(
+            "main",
+            self._device,
+            number=1,
+            repeat=protocol.repeats,
+            min_repeat_ms=int(protocol.min_repeat_ms),
+        )
+        return tuple(float(sample) for sample in evaluator(*self._arguments).results)
+
+
+def _random(shapes: Any, seed: int) -> list[Array]:
+    generator = np.random.default_rng(seed)
+    return [generator.standard_normal(shape, dtype=np.float32) for shape in shapes]

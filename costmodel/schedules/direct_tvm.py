@@ -1,0 +1,90 @@
+"""The direct convolution of `costmodel.schedules.direct`, written and scheduled in TVM."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import tvm
+from tvm import te, tirx
+from tvm.s_tir import Schedule as TvmSchedule
+
+from costmodel.kernels import ConvKernel
+
+if TYPE_CHECKING:
+    from costmodel.schedules.direct import Geometry
+
+
+def scheduled(kernel: ConvKernel, g: Geometry, cores: int) -> tvm.IRModule:
+    """Module with one PrimFunc ``main(x, w, b, out)``; see `DirectConvolution.shapes`."""
+    schedule = TvmSchedule(_definition(kernel, g))
+    output, convolution = schedule.get_sblock("out"), schedule.get_sblock("acc")
+    row, column, filters = schedule.get_loops(output)
+    block, vector, lane = schedule.split(filters, [None, g.vectors, g.lanes])
+    tile, pixel = schedule.split(column, [None, g.columns])
+    outer = (row, block) if cores > 1 else (block, row)
+    schedule.reorder(*outer, tile, pixel, vector, lane)
+    _tile(schedule, pixel, vector, lane)
+    schedule.compute_at(convolution, tile, preserve_unit_loops=True)
+    *_, pixel, filters, kh, kw, channel = schedule.get_loops(convolution)
+    vector, lane = schedule.split(filters, [None, g.lanes])
+    schedule.reorder(kh, kw, channel, pixel, vector, lane)
+    _tile(schedule, pixel, vector, lane)
+    schedule.decompose_reduction(convolution, kh)
+    schedule.set_scope(convolution, 0, "local")
+    if cores > 1:
+        schedule.parallel(outer[0])
+    if g.has_pad:
+        _schedule_pad(schedule, kernel, g, cores)
+    return schedule.mod
+
+
+def _definition(kernel: ConvKernel, g: Geometry) -> Any:
+    (kh, kw), (sh, sw) = kernel.kernel, kernel.stride
+    top, left = kernel.padding[:2]
+    height, width, block = kernel.height, kernel.width, g.filter_block
+    x = te.placeholder((height, width, kernel.input_stride), name="x")
+    w = te.placeholder((g.blocks, kh, kw, kernel.channels, block), name="w")
+    b = te.placeholder((g.blocks * block,), name="b")
+    zero = tirx.const(0, "float32")
+    source = x
+    if g.has_pad:
+        source = te.compute(
+            (g.padded_height, g.padded_width, kernel.input_stride),
+            lambda i, j, c: tirx.if_then_else(
+                tirx.all(i >= top, i < height + top, j >= left, j < width + left),
+                x[i - top, j - left, c],
+                zero,
+            ),
+            name="pad",
+        )
+    r, s = te.reduce_axis((0, kh), name="r"), te.reduce_axis((0, kw), name="s")
+    c = te.reduce_axis((0, kernel.channels), name="c")
+    acc = te.compute(
+        (g.blocks, g.rows, g.column_tiles * g.columns, block),
+        lambda o, i, j, v: te.sum(
+            source[i * sh + r, j * sw + s, c] * w[o, r, s, c, v], axis=[r, s, c]
+        ),
+        name="acc",
+    )
+
+    def epilogue(i: Any, j: Any, m: Any) -> Any:
+        value = acc[m // block, i, j, m % block] + b[m]
+        return tirx.max(value, zero) if kernel.relu else value
+
+    out = te.compute((g.rows, g.output_columns, g.blocks * block), epilogue, name="out")
+    return te.create_prim_func([x, w, b, out]).with_attr("global_symbol", "main")
+
+
+def _tile(schedule: Any, pixel: Any, vector: Any, lane: Any) -> None:
+    schedule.unroll(pixel)
+    schedule.unroll(vector)
+    schedule.vectorize(lane)
+
+
+def _schedule_pad(schedule: Any, kernel: ConvKernel, g: Geometry, cores: int) -> None:
+    row, _, channel = schedule.get_loops(schedule.get_sblock("pad"))
+    if kernel.input_stride % g.lanes == 0:
+        _, lane = schedule.split(channel, [None, g.lanes])
+        schedule.vectorize(lane)
+    if cores > 1:
+        schedule.parallel(row)
