@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,26 +13,8 @@ from costmodel.lowering import LoweredKernel, compile_module
 from costmodel.network import Network, Weights
 from costmodel.operators import Shape
 from costmodel.program import Program, assemble, constants
+from costmodel.protocol import Protocol
 from costmodel.schedules.registry import family_of
-
-
-@dataclass(frozen=True, kw_only=True)
-class Protocol:
-    """How often and how long something is timed."""
-
-    repeats: int = 10
-    """Samples taken; each is a mean over enough runs to fill ``min_repeat_ms``."""
-    min_repeat_ms: float = 10.0
-    """Shortest time of one sample."""
-    rounds: int = 2
-    """Times that the whole list is gone through, in a new random order each time."""
-
-    def __post_init__(self) -> None:
-        if self.repeats < 1 or self.rounds < 1 or self.min_repeat_ms < 0:
-            raise InputError(
-                "a measuring protocol needs at least 1 repeat, 1 round and 0 ms a repeat; "
-                f"got {self.repeats}, {self.rounds} and {self.min_repeat_ms}"
-            )
 
 
 class Executable:

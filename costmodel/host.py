@@ -1,0 +1,74 @@
+"""The target of the machine that we run on, read off the machine."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import psutil
+
+from costmodel.target import FLOAT_BYTES, Target, freeze_tvm_target
+
+ASSUMED_FREQUENCY_MHZ = 3000.0
+"""Where the system does not tell; only the uncalibrated estimate depends on it."""
+ASSUMED_MEMORY_GB_PER_S = 10.0
+"""One core's share on ordinary machines; only the uncalibrated estimate depends on it."""
+ASSUMED_CACHES = {1: 32 * 1024, 2: 512 * 1024}
+"""Sizes where the system does not tell."""
+FMA_PER_CYCLE, FMA_LATENCY, LOADS_PER_CYCLE = 2.0, 4.0, 2.0
+"""Of the x86-64 and big AArch64 cores of the last ten years (vendors' optimisation guides)."""
+_SYSTEM_CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
+
+
+@cache
+def host_target(cores: int = 1) -> Target:
+    """This machine's CPU as LLVM knows it, with caches and clock as the system states them."""
+    from tvm.target import codegen
+
+    cpu, triple = codegen.llvm_get_system_cpu(), codegen.llvm_get_system_triple()
+    tvm_target = {"kind": "llvm", "mcpu": cpu, "mtriple": triple, "num-cores": cores}
+    lanes = _vector_bits(tvm_target) // (8 * FLOAT_BYTES)
+    wide = triple.startswith(("aarch64", "arm64")) or lanes >= 16
+    caches = {**ASSUMED_CACHES, **_read_caches(_SYSTEM_CACHES)}
+    return Target(
+        tvm=freeze_tvm_target(tvm_target),
+        vector_lanes=lanes,
+        vector_registers=32 if wide else 16,
+        fma_per_cycle=FMA_PER_CYCLE,
+        fma_latency=FMA_LATENCY,
+        loads_per_cycle=LOADS_PER_CYCLE,
+        frequency_mhz=_frequency_mhz(),
+        l1_bytes=caches[1],
+        l2_bytes=caches[2],
+        memory_gb_per_s=ASSUMED_MEMORY_GB_PER_S,
+        channel_block=lanes if lanes >= 8 else 2 * lanes,
+        cores=cores,
+    )
+
+
+def _vector_bits(tvm_target: dict[str, object]) -> int:
+    import tvm
+    from tvm.target import codegen
+
+    return int(codegen.llvm_get_vector_width(tvm.target.Target(tvm_target)))
+
+
+def _frequency_mhz() -> float:
+    frequency = psutil.cpu_freq()
+    known = frequency.max or frequency.current if frequency else 0.0
+    return float(known) or ASSUMED_FREQUENCY_MHZ
+
+
+def _read_caches(folder: Path) -> dict[int, int]:
+    """Level -> bytes of the data caches of the first core, where Linux tells."""
+    sizes: dict[int, int] = {}
+    for index in sorted(folder.glob("index*")):
+        try:
+            kind = (index / "type").read_text().strip()
+            level = int((index / "level").read_text())
+            text = (index / "size").read_text().strip()
+        except (OSError, ValueError):
+            continue
+        if kind in {"Data", "Unified"} and text.endswith("K"):
+            sizes[level] = int(text[:-1]) * 1024
+    return sizes

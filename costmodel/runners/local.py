@@ -1,0 +1,179 @@
+"""Runner `local`: this machine, in child processes of their own.
+
+As many children as cores build at once; then one at a time is timed while the others wait. A
+child that dies or hangs costs the job it was at: its other jobs go to a fresh child.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+
+from costmodel.errors import DeviceError
+from costmodel.protocol import Protocol
+from costmodel.runners.contract import Job, KernelJob, OnOutcome, Outcome, Runner
+from costmodel.runners.local_worker import Answer, Request, serve
+
+BATCH = 48
+"""Jobs built before they are timed: a round takes some seconds, so rounds see other moments."""
+BUILD_TIMEOUT_SECONDS = 120.0
+TIME_TIMEOUT_SECONDS = 60.0
+
+
+@dataclass
+class _Child:
+    """A worker process and the jobs that are built inside it."""
+
+    process: SpawnProcess
+    pipe: Connection
+    built: set[str] = field(default_factory=set)
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.join()
+        self.pipe.close()
+
+
+class LocalRunner(Runner):
+    """See the module and `Runner`."""
+
+    def __init__(self, *, workers: int | None = None, seed: int = 0) -> None:
+        """``workers`` None: one for each core that this process may use."""
+        self._cores = sorted(_usable_cores())
+        self._count = workers or len(self._cores)
+        self._children: dict[int, _Child] = {}
+        self._random = random.Random(seed)  # noqa: S311 - an order of measuring, not a secret
+
+    def measure(self, jobs: Sequence[Job], protocol: Protocol, on_outcome: OnOutcome) -> None:
+        for start in range(0, len(jobs), BATCH):
+            self._measure_batch(jobs[start : start + BATCH], protocol, on_outcome)
+
+    def close(self) -> None:
+        for child in self._children.values():
+            child.stop()
+        self._children.clear()
+
+    def _measure_batch(
+        self, jobs: Sequence[Job], protocol: Protocol, on_outcome: OnOutcome
+    ) -> None:
+        by_key = {job.key: job for job in jobs}
+        errors = self._build(jobs)
+        samples: dict[str, list[tuple[float, ...]]] = {key: [] for key in by_key}
+        order = [key for key in by_key if key not in errors]
+        while order:
+            self._random.shuffle(order)
+            for key in order:
+                answer = self._time(by_key[key], protocol)
+                if answer.error is not None:
+                    errors[key] = answer.error
+                    continue
+                samples[key].append(answer.samples)
+                if protocol.settled(samples[key]):
+                    on_outcome(Outcome(key=key, rounds=tuple(samples[key])))
+            order = [
+                key for key in order if key not in errors and not protocol.settled(samples[key])
+            ]
+        self._forget()
+        for key, error in errors.items():
+            on_outcome(Outcome(key=key, error=error))
+
+    def _build(self, jobs: Sequence[Job]) -> dict[str, str]:
+        """Builds all jobs, one at a time in each child; errors by key."""
+        errors: dict[str, str] = {}
+        waiting = list(reversed(jobs))
+        busy: dict[int, Job] = {}
+        while waiting or busy:
+            for index in range(self._count):
+                if index not in busy and waiting:
+                    job = waiting.pop()
+                    if self._send(index, Request("build", job.key, job=job)):
+                        busy[index] = job
+                    else:
+                        errors[job.key] = "the process that builds kernels does not start"
+            for index, answer in self._answers(busy, BUILD_TIMEOUT_SECONDS):
+                job = busy.pop(index)
+                if answer.error is not None:
+                    errors[job.key] = answer.error
+                else:
+                    self._children[index].built.add(job.key)
+        if errors and len(errors) == len(jobs):
+            raise DeviceError(f"nothing could be built: {next(iter(errors.values()))}")
+        return errors
+
+    def _time(self, job: Job, protocol: Protocol) -> Answer:
+        """Times one job alone, in the child that holds it (built again where that one died)."""
+        index = next((i for i, c in self._children.items() if job.key in c.built), 0)
+        if index not in self._children or job.key not in self._children[index].built:
+            answer = self._ask(index, Request("build", job.key, job=job), job)
+            if answer.error is not None:
+                return answer
+            self._children[index].built.add(job.key)
+        return self._ask(index, Request("time", job.key, protocol=protocol), job)
+
+    def _ask(self, index: int, request: Request, job: Job) -> Answer:
+        if not self._send(index, request):
+            return Answer(request.key, error="the measuring process does not start")
+        ((_, answer),) = self._answers({index: job}, TIME_TIMEOUT_SECONDS)
+        return answer
+
+    def _send(self, index: int, request: Request) -> bool:
+        """Sends to child ``index``, started afresh where it is missing or dead."""
+        for _ in range(2):
+            if index not in self._children:
+                self._children[index] = self._start(index)
+            try:
+                self._children[index].pipe.send(request)
+            except (BrokenPipeError, OSError):
+                self._children.pop(index).stop()
+            else:
+                return True
+        return False
+
+    def _answers(self, busy: dict[int, Job], timeout_s: float) -> list[tuple[int, Answer]]:
+        """At least one answer from the busy children; one that dies or hangs answers an error."""
+        pipes = {self._children[index].pipe: index for index in busy}
+        ready = wait(list(pipes), timeout_s)
+        if not ready:
+            return [
+                (i, self._lost(i, busy[i], f"gave no answer in {timeout_s:g} s")) for i in busy
+            ]
+        answers = []
+        for pipe in ready:
+            assert isinstance(pipe, Connection)
+            index = pipes[pipe]
+            try:
+                answers.append((index, pipe.recv()))
+            except (EOFError, OSError):
+                answers.append((index, self._lost(index, busy[index], "crashed")))
+        return answers
+
+    def _lost(self, index: int, job: Job, what: str) -> Answer:
+        self._children.pop(index).stop()
+        name = job.kernel.title if isinstance(job, KernelJob) else "network"
+        return Answer(job.key, error=f"the process measuring {name} {what}")
+
+    def _forget(self) -> None:
+        """Frees what the children have built."""
+        for index, child in list(self._children.items()):
+            child.built.clear()
+            self._send(index, Request("forget", ""))
+
+    def _start(self, index: int) -> _Child:
+        context = multiprocessing.get_context("spawn")
+        mine, theirs = context.Pipe()
+        core = self._cores[index % len(self._cores)] if self._cores else None
+        process = context.Process(target=serve, args=(theirs, core), daemon=True)
+        process.start()
+        theirs.close()
+        return _Child(process, mine)
+
+
+def _usable_cores() -> set[int]:
+    if hasattr(os, "sched_getaffinity"):
+        return os.sched_getaffinity(0)
+    return set(range(os.cpu_count() or 1))

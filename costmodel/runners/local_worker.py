@@ -1,0 +1,73 @@
+"""The child process of the `local` runner: builds jobs and times them when told to."""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING
+
+from costmodel.protocol import Protocol
+from costmodel.runners.contract import Job, KernelJob
+
+if TYPE_CHECKING:
+    from costmodel.executable import Executable
+
+
+@dataclass(frozen=True)
+class Request:
+    """``build`` a job, ``time`` a built one, or ``forget`` them all (no answer)."""
+
+    action: str
+    key: str
+    job: Job | None = None
+    protocol: Protocol | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """To a build: nothing or an error. To a timing: the samples in seconds, or an error."""
+
+    key: str
+    samples: tuple[float, ...] = ()
+    error: str | None = None
+
+
+def serve(pipe: Connection, core: int | None) -> None:
+    """Answers requests until the other end is gone; runs on ``core`` alone where that is known."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # ctrl-C is the parent's to handle
+    built: dict[str, Executable] = {}
+    while True:
+        try:
+            request: Request = pipe.recv()
+        except (EOFError, OSError):
+            return
+        if request.action == "forget":
+            built.clear()
+            continue
+        try:
+            answer = _answer(request, built, core)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is this job's outcome
+            lines = str(error).strip().splitlines() or [type(error).__name__]
+            answer = Answer(request.key, error=lines[-1])
+        pipe.send(answer)
+
+
+def _answer(request: Request, built: dict[str, Executable], core: int | None) -> Answer:
+    from costmodel.executable import Executable
+    from costmodel.lowering import lower
+
+    if request.action == "build":
+        job = request.job
+        if isinstance(job, KernelJob):
+            built[request.key] = Executable.of_kernel(
+                lower(job.kernel, job.schedule, job.target)
+            )
+        elif job is not None:
+            built[request.key] = Executable.of_program(job.program)
+        return Answer(request.key)
+    if core is not None and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {core})
+    assert request.protocol is not None
+    return Answer(request.key, samples=built[request.key].time(request.protocol))
