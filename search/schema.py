@@ -1,0 +1,156 @@
+"""The study file: its tables, version and lock, and what SQLite's errors mean to a person."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from search.errors import InputError, StudyError
+
+APPLICATION_ID = 0x504F4E53
+"""Marks an SQLite file as a study: "PONS"."""
+
+VERSION = 1
+"""Of the tables below; raised with every change to them."""
+
+_TABLES = """
+CREATE TABLE study (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE objective (
+    position INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, unit TEXT NOT NULL,
+    needs_training INTEGER NOT NULL, origin TEXT NOT NULL, direction TEXT NOT NULL,
+    upper_bound REAL
+) STRICT;
+CREATE TABLE phase (
+    number INTEGER PRIMARY KEY, planned INTEGER NOT NULL, started TEXT NOT NULL, finished TEXT
+) STRICT;
+CREATE TABLE frozen (
+    position INTEGER PRIMARY KEY, phase INTEGER NOT NULL REFERENCES phase,
+    parameter TEXT NOT NULL UNIQUE, value TEXT NOT NULL,
+    count INTEGER NOT NULL, front INTEGER NOT NULL, runner_up INTEGER NOT NULL
+) STRICT;
+CREATE TABLE trial (
+    number INTEGER PRIMARY KEY, phase INTEGER NOT NULL REFERENCES phase,
+    candidate TEXT NOT NULL UNIQUE,
+    state TEXT NOT NULL CHECK (state IN ('running', 'finished', 'infeasible', 'failed')),
+    seed INTEGER NOT NULL, started TEXT NOT NULL, finished TEXT, host TEXT NOT NULL,
+    error TEXT, traceback TEXT
+) STRICT;
+CREATE TABLE value (
+    trial INTEGER NOT NULL REFERENCES trial, objective TEXT NOT NULL, value REAL NOT NULL,
+    PRIMARY KEY (trial, objective)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE curve (
+    trial INTEGER NOT NULL REFERENCES trial, stage TEXT NOT NULL, step INTEGER NOT NULL,
+    value REAL, PRIMARY KEY (trial, stage, step)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE finetuned (
+    trial INTEGER PRIMARY KEY REFERENCES trial,
+    state TEXT NOT NULL CHECK (state IN ('finished', 'failed')),
+    "values" TEXT NOT NULL, finished TEXT NOT NULL, host TEXT NOT NULL,
+    error TEXT, traceback TEXT
+) STRICT;
+"""
+
+
+def create_tables(path: Path) -> None:
+    """Makes an empty study file at ``path``, which must not exist."""
+    with translated(path), closing(_connect(path, "rwc")) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.executescript(
+            f"BEGIN; {_TABLES} PRAGMA application_id = {APPLICATION_ID};"
+            f"PRAGMA user_version = {VERSION}; COMMIT;"
+        )
+
+
+def connect(path: Path, *, writing: bool) -> sqlite3.Connection:
+    """An open study file of this version.
+
+    Raises InputError when there is none at ``path``, or one of another version.
+    """
+    if not path.is_file():
+        raise InputError(f"no study at {path}; start one with: ponas search --study {path}")
+    with translated(path):
+        connection = _connect(path, "rw" if writing else "ro")
+        try:
+            _check_version(connection, path)
+            if writing:
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("PRAGMA foreign_keys = ON")
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def locked(path: Path) -> FileLock:
+    """The study's lock, held; InputError when another process holds it."""
+    lock = FileLock(path.with_name(path.name + ".lock"), timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise InputError(
+            f"study {path} is in use by another process; "
+            "wait for that search to end, stop it, or give another path"
+        ) from None
+    except OSError as error:
+        raise InputError(f"no study can be written at {path}: {error.strerror}") from error
+    return lock
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turns SQLite's errors into ours: one line, with what to do about it."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code == sqlite3.SQLITE_FULL:
+            raise StudyError(
+                f"disk is full, study {path} is kept as it was: "
+                "make room there and resume the search"
+            ) from error
+        if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+            raise InputError(f"{path} is no readable study ({error}); {_CURE}") from error
+        if code == sqlite3.SQLITE_BUSY:
+            raise StudyError(
+                f"study {path} is locked by another program; close it and try again"
+            ) from error
+        raise StudyError(
+            f"study {path} cannot be used ({error}); see that its folder is there and writable"
+        ) from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes a rename in ``folder`` last through a loss of power."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+_CURE = "give the path of a study, or of a file that does not exist to start a new one"
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    return sqlite3.connect(
+        f"{path.resolve().as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=10
+    )
+
+
+def _check_version(connection: sqlite3.Connection, path: Path) -> None:
+    [application] = connection.execute("PRAGMA application_id").fetchone()
+    [version] = connection.execute("PRAGMA user_version").fetchone()
+    if application != APPLICATION_ID:
+        raise InputError(f"{path} is an SQLite file but no study; {_CURE}")
+    if version != VERSION:
+        which = "a newer" if version > VERSION else "an older"
+        raise InputError(
+            f"study {path} is of {which} version ({version}, here {VERSION}); "
+            "use the ponas that made it, or start a new study at another path"
+        )
