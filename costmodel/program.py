@@ -117,7 +117,8 @@ def _main(program: Program, called: list[str]) -> tvm.tirx.PrimFunc:
         written = output if last else _slice(workspace, arena.offsets[step.output], written_shape)
         calls.append(tirx.Evaluate(tirx.call_cpacked(name, read, *arrays, written)))
     body = tirx.SeqStmt(calls) if len(calls) > 1 else calls[0]
-    return tirx.PrimFunc([*parameters, workspace, output], body).with_attr("global_symbol", "main")
+    main = tirx.PrimFunc([*parameters, workspace, output], body)
+    return main.with_attr("global_symbol", "main").with_attr("tirx.noalias", True)
 
 
 def _slice(buffer: Any, offset: int, shape: Shape) -> Any:

@@ -25,8 +25,11 @@ MAXIMUM_VECTORS = 8
 """Wider tiles of filters never won in trials, and each costs code size."""
 MAXIMUM_COLUMNS = 16
 """More columns than this fit no register file together with a vector of weights."""
-MAXIMUM_WASTE = 1.34
+MAXIMUM_WASTE = 1.13
 """Columns computed over columns needed, above which a ragged tile is left out."""
+
+ENOUGH_ACCUMULATORS = 8
+"""Two multiply-adds a cycle with a latency of four cycles: with fewer sums the units wait."""
 
 
 @dataclass(frozen=True)
@@ -68,9 +71,8 @@ class DirectConvolution(ScheduleFamily[ConvKernel]):
             # accumulators, the smaller side of the operands, and the other side's current one
             if v * t + min(v, t) + 1 <= target.vector_registers
         ]
-        # Too few accumulators leave the multiply-add units waiting: keep those near the best.
-        enough = min(8, max(v * t for v, t in tiles))
-        kept = [(v, t) for v, t in tiles if 2 * v * t >= enough]
+        enough = min(ENOUGH_ACCUMULATORS, max(v * t for v, t in tiles))
+        kept = [(v, t) for v, t in tiles if v * t >= enough]
         return tuple(
             Schedule(self.name, (("vectors", v), ("columns", t))) for v, t in sorted(kept)
         )

@@ -1,0 +1,138 @@
+"""Measurements as they are kept: one JSON line each, appended the moment it is known."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from costmodel.errors import InputError
+from costmodel.kernels import ConvKernel, Kernel, PoolKernel
+from costmodel.runners.contract import Outcome
+from costmodel.schedules.family import Schedule
+
+Role = Literal["kernel", "overhead", "held_out"]
+
+
+class KernelRecord(BaseModel):
+    """A kernel and the schedule that it ran under."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    family: Literal["conv", "pool"]
+    workload: dict[str, int | bool | tuple[int, ...]]
+    schedule: str
+
+    @staticmethod
+    def of(kernel: Kernel, schedule: Schedule) -> KernelRecord:
+        """The record of a scheduled kernel."""
+        family: Literal["conv", "pool"] = "conv" if isinstance(kernel, ConvKernel) else "pool"
+        return KernelRecord(family=family, workload=dict(vars(kernel)), schedule=str(schedule))
+
+    def scheduled(self) -> tuple[Kernel, Schedule]:
+        """The kernel and schedule that were recorded."""
+        kind = ConvKernel if self.family == "conv" else PoolKernel
+        return kind(**self.workload), Schedule.parse(self.schedule)  # type: ignore[arg-type]
+
+
+class Measurement(BaseModel):
+    """One timed kernel or network, with every sample."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    key: str
+    role: Role
+    kernels: tuple[KernelRecord, ...] = Field(min_length=1)
+    """The kernel, or all kernels of the network in order."""
+    rounds: tuple[tuple[float, ...], ...] = ()
+    """Seconds of one run, by round of measuring."""
+    error: str | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Smallest median over the rounds: disturbances only ever add time."""
+        return min(median(samples) for samples in self.rounds)
+
+    @staticmethod
+    def of(role: Role, kernels: Sequence[KernelRecord], outcome: Outcome) -> Measurement:
+        """The measurement that an outcome is of."""
+        return Measurement(
+            key=outcome.key,
+            role=role,
+            kernels=tuple(kernels),
+            rounds=outcome.rounds,
+            error=outcome.error,
+        )
+
+
+class Header(BaseModel):
+    """First line of a journal: what its measurements are of."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    journal: int = 1
+    """Format."""
+    target: str
+    """Digest of the target."""
+    settings: str
+    """What was to be measured and how; another answer to this is another journal."""
+
+
+class Journal:
+    """An append-only file of measurements; a torn last line is as if it had not been written."""
+
+    def __init__(self, path: Path, header: Header) -> None:
+        """Opens the journal, or starts it afresh where there is none of the same header."""
+        self._path = path
+        self.measurements: list[Measurement] = []
+        lines = list(_whole_lines(path))
+        if lines and lines[0] == header.model_dump_json():
+            self.measurements = [_parse(path, n, line) for n, line in enumerate(lines[1:], 2)]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = "".join(f"{line}\n" for line in [header.model_dump_json(), *self._dumped()])
+        path.write_text(text, encoding="utf-8")
+        self._file = path.open("a", encoding="utf-8")
+
+    def add(self, measurement: Measurement) -> None:
+        """Keeps a measurement: it is on disk when this returns."""
+        self.measurements.append(measurement)
+        self._file.write(f"{measurement.model_dump_json()}\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+
+    def _dumped(self) -> Iterator[str]:
+        return (m.model_dump_json() for m in self.measurements)
+
+
+def read_measurements(path: Path) -> tuple[Measurement, ...]:
+    """The measurements of a finished calibration; InputError where the file is not one."""
+    lines = list(_whole_lines(path))
+    if not lines:
+        raise InputError(f"the measurements {path} are missing or empty; calibrate again")
+    return tuple(_parse(path, number, line) for number, line in enumerate(lines[1:], 2))
+
+
+def _whole_lines(path: Path) -> Iterator[str]:
+    if not path.is_file():
+        return
+    with path.open(encoding="utf-8", errors="replace") as file:
+        yield from (line.rstrip("\n") for line in file if line.endswith("\n"))
+
+
+def _parse(path: Path, number: int, line: str) -> Measurement:
+    try:
+        return Measurement.model_validate_json(line)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InputError(
+            f"{path} line {number} is not a measurement ({first['msg']}); "
+            "delete the file and calibrate again"
+        ) from error

@@ -1,0 +1,91 @@
+"""A finished calibration in a profile's folder, and back."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import platform
+from pathlib import Path
+
+from costmodel.calibration.calibrate import Calibrated
+from costmodel.errors import InputError
+from costmodel.features import NAMES
+from costmodel.predictor import Overhead, Predictor
+from costmodel.profile import (
+    MEASUREMENTS_FILE,
+    MODEL_FILE,
+    CalibrationFacts,
+    Profile,
+    ProfileStore,
+    TargetFacts,
+)
+from costmodel.regressor import RatioModel
+
+
+def save_calibration(
+    store: ProfileStore, profile: Profile, result: Calibrated, *, space: str, journal: Path
+) -> Profile:
+    """Keeps model, measurements and card in the user's own copy of the profile.
+
+    The profile names the model by its digest and is written last: a crash in between leaves the
+    earlier calibration, reported as damaged at worst, never a wrong pair.
+    """
+    import tvm
+
+    folder = store.folder(profile.name)
+    folder.mkdir(parents=True, exist_ok=True)
+    result.model.save(folder / MODEL_FILE)
+    journal.replace(folder / MEASUREMENTS_FILE)
+    facts = CalibrationFacts(
+        measured_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        origin=f"measured on {_machine()} with TVM {tvm.__version__}",
+        space=space,
+        target=TargetFacts.of(profile.target()),
+        kernels=result.kernels,
+        minutes=result.minutes,
+        seconds_per_kernel=result.overhead.seconds_per_kernel,
+        seconds_per_byte=result.overhead.seconds_per_byte,
+        error=result.card,
+        held_out=[(name, p * 1e3, m * 1e3) for name, p, m in result.held_out],
+        failed=list(result.failed),
+        model_sha256=_sha256(folder / MODEL_FILE),
+    )
+    return store.save(profile.file.model_copy(update={"calibration": facts}))
+
+
+def load_predictor(profile: Profile) -> Predictor:
+    """The predictor of a profile: calibrated where it is, else the roofline.
+
+    Raises InputError where the model's file is missing or not the one that was calibrated.
+    """
+    facts = profile.calibration()
+    if facts is None:
+        return Predictor(profile.target(), None, Overhead())
+    path = profile.folder / MODEL_FILE
+    if not path.is_file() or _sha256(path) != facts.model_sha256:
+        raise InputError(
+            f"the model of profile '{profile.name}' is missing or damaged; "
+            f"calibrate again: ponas calibrate {profile.name}"
+        )
+    overhead = Overhead(
+        seconds_per_kernel=facts.seconds_per_kernel, seconds_per_byte=facts.seconds_per_byte
+    )
+    return Predictor(profile.target(), RatioModel.load(path, NAMES), overhead)
+
+
+def _machine() -> str:
+    return f"{platform.machine()} {platform.system()}, {_processor()}"
+
+
+def _processor() -> str:
+    """The processor's name as Linux tells it, else as Python does."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or "processor unknown"
+    named = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor() or "processor unknown")
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,89 @@
+"""What a network takes on a device: latency by kernel, operations, parameters, memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from costmodel import operations
+from costmodel.calibration.store import load_predictor
+from costmodel.kernels import partition
+from costmodel.network import Network
+from costmodel.predictor import UNCALIBRATED_SPREAD, Prediction
+from costmodel.profile import Profile
+from costmodel.program import Program
+
+Z80 = 1.2816
+"""Standard deviations on each side of the mean that hold 80 % of a normal distribution."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """The estimate of one network on one device."""
+
+    profile: str
+    calibrated: bool
+    latency_ms: float
+    latency_interval_ms: tuple[float, float]
+    """Meant to hold the measured latency of 80 % of networks."""
+    flops: int
+    flops_table2: int
+    params: int
+    peak_memory_bytes: int
+    kernels: tuple[Prediction, ...]
+    """In order of execution."""
+    overhead_ms: float
+    """What the network takes beyond the sum of its kernels."""
+    program: Program
+    """The network as it would be compiled, measured and shipped."""
+
+
+class Estimator:
+    """Estimates networks for one profile; kernels seen before cost nothing."""
+
+    def __init__(self, profile: Profile) -> None:
+        """Raises InputError where the profile's calibration is damaged."""
+        self.profile = profile
+        self._calibration = profile.calibration()
+        self._predictor = load_predictor(profile)
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether estimates rest on measurements of this very device."""
+        return self._calibration is not None
+
+    def estimate(self, network: Network) -> Estimate:
+        """The estimate of ``network``; every kernel is lowered through TVM."""
+        target = self._predictor.target
+        steps = partition(network, target)
+        predictions, seconds = self._predictor.predict(steps)
+        program = Program(
+            steps, tuple(p.schedule for p in predictions), network.input_shape, target
+        )
+        low, high = self._interval(seconds)
+        return Estimate(
+            profile=self.profile.name,
+            calibrated=self.calibrated,
+            latency_ms=seconds * 1e3,
+            latency_interval_ms=(low * 1e3, high * 1e3),
+            flops=operations.flops(network),
+            flops_table2=operations.flops_table2(network),
+            params=operations.params(network),
+            peak_memory_bytes=program.peak_memory_bytes(),
+            kernels=predictions,
+            overhead_ms=(seconds - sum(p.seconds for p in predictions)) * 1e3,
+            program=program,
+        )
+
+    def latency_ms(self, network: Network) -> float:
+        """The predicted latency alone."""
+        steps = partition(network, self._predictor.target)
+        return self._predictor.predict(steps)[1] * 1e3
+
+    def _interval(self, seconds: float) -> tuple[float, float]:
+        """Calibrated: from the errors on held-out networks. Else: from the roofline upwards."""
+        if self._calibration is None:
+            return seconds, seconds * float(np.exp(Z80 * UNCALIBRATED_SPREAD))
+        error = self._calibration.error.interval
+        return seconds / (1 + error), seconds / max(1 - error, 1e-3)
