@@ -1,0 +1,195 @@
+import dataclasses
+
+import pytest
+import torch
+
+from kws.architecture import Architecture
+from kws.augmentation import Augmentation
+from kws.errors import InputError, MissingToolError, StorageError
+from kws.evaluation import evaluate
+from kws.training import PAPER_FINETUNE, TrainingSettings, _BatchOrder, train
+
+SMALL = Architecture.parse("3x3,12/2x2 3x3,12/2x2")
+SHORT = TrainingSettings(iterations=24, curve_iterations=5, evaluate_iterations=10)
+AUGMENTED = dataclasses.replace(
+    SHORT, augmentation=Augmentation(time_shift_frames=3, time_mask_frames=4, frequency_mask=4)
+)
+
+
+class InterruptedRunError(Exception):
+    pass
+
+
+def assert_same_run(first, second):
+    states = first.module.state_dict(), second.module.state_dict()
+    assert states[0].keys() == states[1].keys()
+    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+    assert first.curve == second.curve
+    assert first.validation == second.validation
+    assert first.iterations == second.iterations
+
+
+def interrupt_at(iteration):
+    def on_progress(progress):
+        if progress.iteration == iteration:
+            raise InterruptedRunError
+
+    return on_progress
+
+
+def test_defaults_are_those_of_the_papers_search_and_fine_tuning():
+    search = TrainingSettings()
+    assert (search.learning_rate, search.batch, search.iterations) == (1e-3, 25, 8_000)
+    assert (PAPER_FINETUNE.learning_rate, PAPER_FINETUNE.batch) == (5e-4, 100)
+    assert PAPER_FINETUNE.iterations == 40_000
+    rates = [PAPER_FINETUNE.rate_at(i) for i in (0, 9_999, 10_000, 20_000, 39_999)]
+    assert rates == pytest.approx([5e-4, 5e-4, 1.5e-4, 4.5e-5, 1.35e-5])
+
+
+def test_a_network_learns_words_from_voices_it_never_heard(feature_set):
+    settings = TrainingSettings(iterations=150, curve_iterations=25, learning_rate=3e-3)
+    result = train(SMALL, feature_set, settings, seed=0, threads=1)
+    assert result.curve[-1].loss < 0.6 * result.curve[0].loss
+    assert result.validation.clips == 22
+    assert result.validation.top1 > 0.3  # chance is 0.1
+    assert evaluate(result.module, feature_set, "training").top1 > 0.6
+    assert not result.module.training
+
+
+@pytest.mark.parametrize("settings", [SHORT, AUGMENTED], ids=["plain", "augmented"])
+def test_training_is_identical_for_a_seed(feature_set, settings):
+    first = train(SMALL, feature_set, settings, seed=7, threads=1)
+    torch.rand(5)
+    assert_same_run(first, train(SMALL, feature_set, settings, seed=7, threads=1))
+
+
+def test_another_seed_is_another_run(feature_set):
+    first = train(SMALL, feature_set, SHORT, seed=7, threads=1)
+    second = train(SMALL, feature_set, SHORT, seed=8, threads=1)
+    assert first.curve != second.curve
+
+
+@pytest.mark.parametrize("settings", [SHORT, AUGMENTED], ids=["plain", "augmented"])
+@pytest.mark.parametrize("iteration", [5, 20])
+def test_an_interrupted_run_goes_on_to_the_identical_result(
+    feature_set, settings, iteration, tmp_path
+):
+    undisturbed = train(SMALL, feature_set, settings, seed=7, threads=1)
+    arguments = {"seed": 7, "threads": 1, "checkpoint": tmp_path / "run.pt"}
+    with pytest.raises(InterruptedRunError):
+        train(
+            SMALL,
+            feature_set,
+            settings,
+            **arguments,
+            checkpoint_seconds=0,
+            on_progress=interrupt_at(iteration),
+        )
+    seen = []
+    resumed = train(
+        SMALL, feature_set, settings, **arguments, on_progress=lambda p: seen.append(p.iteration)
+    )
+    assert min(seen) >= iteration
+    assert_same_run(resumed, undisturbed)
+
+
+def test_a_finished_run_is_not_trained_again(feature_set, tmp_path):
+    arguments = {"seed": 7, "threads": 1, "checkpoint": tmp_path / "run.pt"}
+    first = train(SMALL, feature_set, SHORT, **arguments)
+    seen = []
+    again = train(SMALL, feature_set, SHORT, **arguments, on_progress=seen.append)
+    assert seen == []
+    assert_same_run(first, again)
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        ({"seed": 8}, "seed"),
+        ({"architecture": Architecture.parse("3x3,12/2x2 3x3,12")}, "architecture"),
+        ({"settings": dataclasses.replace(SHORT, batch=24)}, "settings"),
+    ],
+)
+def test_the_checkpoint_of_another_run_is_refused(feature_set, tmp_path, change, key):
+    arguments = {"architecture": SMALL, "settings": SHORT, "seed": 7, "threads": 1}
+    train(data=feature_set, checkpoint=tmp_path / "run.pt", **arguments)
+    with pytest.raises(InputError, match=f"is the checkpoint of another run: its {key} is"):
+        train(data=feature_set, checkpoint=tmp_path / "run.pt", **{**arguments, **change})
+
+
+def test_every_clip_is_seen_once_an_epoch_and_batches_cross_epochs():
+    order = _BatchOrder(clips=10, batch=4, seed=0)
+    seen = torch.cat([order.rows(i) for i in range(10)]).tolist()
+    assert len(seen) == 40
+    for epoch in range(4):
+        assert sorted(seen[10 * epoch : 10 * epoch + 10]) == list(range(10))
+    assert seen[:10] != seen[10:20]
+    assert _BatchOrder(clips=10, batch=4, seed=0).rows(7).tolist() == seen[28:32]
+    assert len(_BatchOrder(clips=3, batch=8, seed=0).rows(0)) == 8
+
+
+def test_the_curve_has_every_loss_and_the_evaluations_asked_for(feature_set):
+    curve = train(SMALL, feature_set, SHORT, seed=7, threads=1).curve
+    assert [point.iteration for point in curve] == [5, 10, 15, 20, 24]
+    assert [point.validation is not None for point in curve] == [False, True, False, True, True]
+
+
+def test_nothing_global_is_changed(feature_set):
+    threads, state = torch.get_num_threads(), torch.random.get_rng_state()
+    train(SMALL, feature_set, AUGMENTED, seed=7, threads=1)
+    assert torch.get_num_threads() == threads
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert torch.is_grad_enabled()
+
+
+def test_bfloat16_learns_too_and_keeps_its_weights_in_float32(feature_set):
+    settings = dataclasses.replace(SHORT, iterations=60, bfloat16=True)
+    result = train(SMALL, feature_set, settings, seed=7, threads=1)
+    assert result.curve[-1].loss < 0.9 * result.curve[0].loss
+    assert {p.dtype for p in result.module.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"learning_rate": 0.0}, "learning_rate is 0.0; above 0"),
+        ({"learning_rate": float("nan")}, "learning_rate is nan"),
+        ({"batch": 0}, "batch is 0; whole numbers from 1"),
+        ({"iterations": 1.5}, "iterations is 1.5"),
+        ({"decay": 1.0}, "decay is 1.0; 0 and more, below 1"),
+        ({"decay_iterations": 0}, "decay_iterations is 0"),
+        ({"evaluate_iterations": -1}, "evaluate_iterations is -1"),
+    ],
+)
+def test_impossible_settings_are_refused_where_they_are_made(setting, message):
+    with pytest.raises(InputError, match=message):
+        TrainingSettings(**setting)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"seed": -1}, InputError, "a seed is a whole number from 0, got -1"),
+        ({"threads": 0}, InputError, "at least 1 thread is needed, got 0"),
+        ({"device": "gpu"}, InputError, "unknown device 'gpu'; write cpu, cuda or cuda:1"),
+        ({"device": "cuda:99"}, MissingToolError, "no device 'cuda:99' here"),
+    ],
+)
+def test_impossible_runs_are_refused(feature_set, arguments, error, message):
+    with pytest.raises(error, match=message):
+        train(SMALL, feature_set, SHORT, **{"seed": 0, **arguments})
+
+
+def test_a_checkpoint_that_cannot_be_written_is_named(feature_set, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match=r"cannot write .*run\.pt"):
+        train(SMALL, feature_set, SHORT, seed=0, checkpoint=tmp_path / "file" / "run.pt")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+def test_a_network_learns_on_a_gpu(feature_set):
+    settings = TrainingSettings(iterations=150, learning_rate=3e-3)
+    result = train(SMALL, feature_set, settings, seed=0, device="cuda")
+    assert result.validation.top1 > 0.3
+    assert evaluate(result.module.cpu(), feature_set, "validation").clips == 22
