@@ -82,8 +82,9 @@ class Estimator:
         return self._predictor.predict(steps)[1] * 1e3
 
     def _interval(self, seconds: float) -> tuple[float, float]:
-        """Calibrated: from the errors on held-out networks. Else: from the roofline upwards."""
+        """Calibrated: from the errors on held-out networks. Else: what rooflines are off by."""
         if self._calibration is None:
-            return seconds, seconds * float(np.exp(Z80 * UNCALIBRATED_SPREAD))
+            factor = float(np.exp(Z80 * UNCALIBRATED_SPREAD))
+            return seconds / factor, seconds * factor
         error = self._calibration.error.interval
         return seconds / (1 + error), seconds / max(1 - error, 1e-3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,12 @@ from costmodel.schedules.registry import family_of
 class Executable:
     """A compiled function with its arguments in place."""
 
-    def __init__(self, module: Any, arguments: list[Array], output_channels: int) -> None:
+    def __init__(
+        self,
+        module: Any,  # noqa: ANN401 - TVM has no types
+        arguments: list[Array],
+        output_channels: int,
+    ) -> None:
         self._module = module
         self._main = module["main"]
         self._device = tvm.cpu()
@@ -78,6 +84,6 @@ class Executable:
         return tuple(float(sample) for sample in evaluator(*self._arguments).results)
 
 
-def _random(shapes: Any, seed: int) -> list[Array]:
+def _random(shapes: Iterable[Shape], seed: int) -> list[Array]:
     generator = np.random.default_rng(seed)
     return [generator.standard_normal(shape, dtype=np.float32) for shape in shapes]

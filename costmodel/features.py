@@ -97,6 +97,16 @@ class Analysis:
         return self.trips * self.target.fma_latency
 
     @cached_property
+    def core_cycles(self) -> float:
+        """Cycles that the hot statement takes at least when all it reads is in the first cache."""
+        return max(self.fma_cycles, self.load_cycles, self.latency_cycles)
+
+    @cached_property
+    def fill_cycles(self) -> float:
+        """Cycles that filling the first cache from the second takes at least."""
+        return self.traffic_bytes(self.target.l1_bytes) / self.target.l2_bytes_per_cycle
+
+    @cached_property
     def side_vectors(self) -> float:
         """Vector loads and stores of all other statements: padding, initialisation, output."""
         return sum(
@@ -108,9 +118,15 @@ class Analysis:
 
     @cached_property
     def bound_cycles(self) -> float:
-        """Roofline of the core: the slowest of arithmetic, loads and latency, and what follows."""
-        core = max(self.fma_cycles, self.load_cycles, self.latency_cycles)
-        return core + self.side_vectors / self.target.loads_per_cycle
+        """Roofline of the core: the slowest of what must be done, and what follows it."""
+        return self.core_cycles + self.side_vectors / self.target.loads_per_cycle
+
+    @cached_property
+    def parallel_tasks(self) -> float:
+        """Turns of the parallel loop over cores."""
+        loops = self.hot.loops
+        turns = math.prod(loop.extent for loop in loops if loop.kind is LoopKind.PARALLEL)
+        return turns / self.target.cores
 
     def touched_bytes(self, depth: int) -> dict[str, float]:
         """Bytes of each buffer that one turn of the loops inside ``depth`` touches."""
@@ -126,8 +142,11 @@ class Analysis:
         loop around them fetches again what it moves over.
         """
         depths = range(len(self.hot.loops) + 1)
-        level = next(d for d in depths if sum(self.touched_bytes(d).values()) <= cache_bytes or
-                     d == len(self.hot.loops))
+        level = next(
+            d
+            for d in depths
+            if sum(self.touched_bytes(d).values()) <= cache_bytes or d == len(self.hot.loops)
+        )
         turns = math.prod(loop.extent for loop in self.hot.loops[:level])
         return turns * sum(self.touched_bytes(level).values())
 
@@ -177,6 +196,8 @@ FEATURES: tuple[Feature, ...] = (
             lambda a: a.load_cycles / a.bound_cycles),
     Feature("latency_share", "ratio", "dependent multiply-adds over the roofline",
             lambda a: a.latency_cycles / a.bound_cycles),
+    Feature("fill_ratio", "ratio", "filling the first cache over the core's own work: stalls",
+            lambda a: a.fill_cycles / a.core_cycles),
     Feature("side_share", "ratio", "padding, initialisation and output over the roofline",
             lambda a: a.side_vectors / a.target.loads_per_cycle / a.bound_cycles),
     Feature("useful_share", "ratio", "useful arithmetic over arithmetic with padding",
@@ -219,23 +240,18 @@ FEATURES: tuple[Feature, ...] = (
     Feature("guarded", "0 or 1", "output stores under a condition: ragged tiles",
             lambda a: float(any(s.guarded for s in a.nest.statements))),
     Feature("parallel_tasks", "ratio", "turns of the parallel loop over cores: balance",
-            lambda a: _parallel_tasks(a)),
+            lambda a: a.parallel_tasks),
 )  # fmt: skip
 """Order is part of a stored model: append, never reorder (the model records the names)."""
 
 NAMES: tuple[str, ...] = tuple(feature.name for feature in FEATURES)
 
 
-def _parallel_tasks(a: Analysis) -> float:
-    turns = math.prod(loop.extent for loop in a.hot.loops if loop.kind is LoopKind.PARALLEL)
-    return turns / a.target.cores
-
-
 def roofline_seconds(nest: LoopNest, target: Target) -> float:
     """Least time of the kernel on this core: the bound that predictions are ratios to."""
     analysis = Analysis(nest, target, useful_flops=1)
     beyond = analysis.traffic_bytes(target.l2_bytes) / (target.memory_gb_per_s * 1e9)
-    cycles = analysis.bound_cycles / min(target.cores, max(1.0, _parallel_tasks(analysis)))
+    cycles = analysis.bound_cycles / min(target.cores, max(1.0, analysis.parallel_tasks))
     return max(cycles / (target.frequency_mhz * 1e6), beyond)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from functools import cache
 from pathlib import Path
 
@@ -17,12 +18,13 @@ ASSUMED_CACHES = {1: 32 * 1024, 2: 512 * 1024}
 """Sizes where the system does not tell."""
 FMA_PER_CYCLE, FMA_LATENCY, LOADS_PER_CYCLE = 2.0, 4.0, 2.0
 """Of the x86-64 and big AArch64 cores of the last ten years (vendors' optimisation guides)."""
+# A second cache fills the first by one vector a cycle at best on the same cores.
 _SYSTEM_CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 
 
 @cache
 def host_target(cores: int = 1) -> Target:
-    """This machine's CPU as LLVM knows it, with caches and clock as the system states them."""
+    """The CPU here as LLVM knows it, with caches and clock as the system states them."""
     from tvm.target import codegen
 
     cpu, triple = codegen.llvm_get_system_cpu(), codegen.llvm_get_system_triple()
@@ -40,10 +42,21 @@ def host_target(cores: int = 1) -> Target:
         frequency_mhz=_frequency_mhz(),
         l1_bytes=caches[1],
         l2_bytes=caches[2],
+        l2_bytes_per_cycle=lanes * FLOAT_BYTES,
         memory_gb_per_s=ASSUMED_MEMORY_GB_PER_S,
         channel_block=lanes if lanes >= 8 else 2 * lanes,
         cores=cores,
     )
+
+
+def processor_name() -> str:
+    """The processor's name as Linux tells it, else as Python does."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    named = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor() or platform.machine())
 
 
 def _vector_bits(tvm_target: dict[str, object]) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -137,7 +138,7 @@ def partition(network: Network, target: Target) -> tuple[Step, ...]:
         (source,) = network.sources(node)
         nodes = (node, *_epilogue(network, node)) if _takes_epilogue(operator) else (node,)
         taken.update(nodes)
-        kernel = _kernel(network, node, operator, source, nodes, target)
+        kernel = _kernel(network, source, nodes, target)
         steps.append(Step(kernel=kernel, source=source, output=nodes[-1], nodes=nodes))
     return tuple(steps)
 
@@ -152,25 +153,44 @@ def fold(network: Network, step: Step, weights: Weights) -> tuple[Array, Array]:
     if not isinstance(kernel, ConvKernel):
         raise InputError(f"{kernel.title} has no weights")
     shape = (kernel.filters, kernel.channels, *kernel.kernel)
-    first = _parameters(step.nodes[0], weights)
-    weight = np.asarray(first["weight"], np.float32).reshape(shape)
-    bias = np.asarray(first.get("bias", np.zeros(kernel.filters)), np.float32)
+    dense = isinstance(network.operator(step.nodes[0]), Dense)
+    first = _parameters(network, step.nodes[0], weights, {"weight": shape[:2] if dense else shape})
+    weight = first["weight"].reshape(shape)
+    bias = first.get("bias", np.zeros(kernel.filters, np.float32))
     for node in step.nodes[1:]:
         operator = network.operator(node)
+        p = _parameters(network, node, weights)
         if isinstance(operator, BatchNorm):
-            p = _parameters(node, weights)
-            scale = (p["gamma"] / np.sqrt(p["variance"] + operator.epsilon)).astype(np.float32)
+            scale = p["gamma"] / np.sqrt(p["variance"] + np.float32(operator.epsilon))
             weight = weight * scale[:, None, None, None]
             bias = (bias - p["mean"]) * scale + p["beta"]
         elif isinstance(operator, Bias):
-            bias = bias + _parameters(node, weights)["bias"]
+            bias = bias + p["bias"]
     return weight, bias.astype(np.float32)
 
 
-def _parameters(node: str, weights: Weights) -> Mapping[str, Array]:
-    if node not in weights:
+def _parameters(
+    network: Network,
+    node: str,
+    weights: Weights,
+    shapes: Mapping[str, tuple[int, ...]] = MappingProxyType({}),
+) -> dict[str, Array]:
+    """The parameters of ``node``, each of its shape: that in ``shapes``, else one per channel."""
+    names = network.operator(node).parameters
+    if names and node not in weights:
         raise InputError(f"no weights given for node '{node}'; given: {', '.join(weights)}")
-    return weights[node]
+    found: dict[str, Array] = {}
+    for name in names:
+        if name not in weights[node]:
+            given = ", ".join(weights[node])
+            raise InputError(f"the weights of node '{node}' lack '{name}'; given: {given}")
+        found[name] = np.asarray(weights[node][name], np.float32)
+        wanted = shapes.get(name, network.shape(node)[-1:])
+        if found[name].shape != wanted:
+            raise InputError(
+                f"'{name}' of node '{node}' has the shape {found[name].shape}; {wanted} is needed"
+            )
+    return found
 
 
 def _takes_epilogue(operator: Operator) -> bool:
@@ -191,14 +211,8 @@ def _epilogue(network: Network, node: str) -> tuple[str, ...]:
     return tuple(fused)
 
 
-def _kernel(
-    network: Network,
-    node: str,
-    operator: Operator,
-    source: str,
-    nodes: tuple[str, ...],
-    target: Target,
-) -> Kernel:
+def _kernel(network: Network, source: str, nodes: tuple[str, ...], target: Target) -> Kernel:
+    operator = network.operator(nodes[0])
     shape = network.shape(source)
     channels = shape[-1]
     stride = channels if source == Network.INPUT else target.padded(channels)
@@ -215,10 +229,8 @@ def _kernel(
             kernel=(1, 1), stride=(1, 1), padding=(0, 0, 0, 0), relu=relu,
         )  # fmt: skip
     if isinstance(operator, GlobalAveragePool):
-        return PoolKernel(
-            height=shape[0], width=shape[1], channels=channels, input_stride=stride
-        )
+        return PoolKernel(height=shape[0], width=shape[1], channels=channels, input_stride=stride)
     raise InputError(
-        f"node '{node}' ({type(operator).__name__}) follows nothing it can be fused with; "
+        f"node '{nodes[0]}' ({type(operator).__name__}) follows nothing it can be fused with; "
         "put it right after a convolution or a dense layer"
     )

@@ -44,14 +44,14 @@ def lower(kernel: Kernel, schedule: Schedule, target: Target) -> LoweredKernel:
     return LoweredKernel(kernel, schedule, target, module, read(module))
 
 
-def compile_module(module: tvm.IRModule, target: Target) -> Any:
+def compile_module(module: tvm.IRModule, target: Target) -> Any:  # noqa: ANN401 - no types there
     """Machine code for ``target`` as a TVM runtime module; 30 to 140 ms a kernel.
 
-    Raises DeviceError, with TVM's first line, when the compiler refuses.
+    Raises DeviceError, with TVM's last line, when the compiler refuses.
     """
     try:
         with tvm.transform.PassContext(config=PASS_CONFIG):
             return tvm.compile(module, target=target.tvm_dict()).mod
-    except (tvm.error.TVMError, ValueError, RuntimeError) as error:
+    except Exception as error:  # TVM raises the type that its C++ code names
         line = str(error).strip().splitlines()[-1]
         raise DeviceError(f"TVM cannot compile for {target.tvm_dict()}: {line}") from error

@@ -17,9 +17,7 @@ class Arena:
     offsets: Mapping[str, int]
 
 
-def plan_arena(
-    writes: Sequence[str], reads: Sequence[str], sizes: Mapping[str, int]
-) -> Arena:
+def plan_arena(writes: Sequence[str], reads: Sequence[str], sizes: Mapping[str, int]) -> Arena:
     """Places values so that no two that are alive at once overlap, first fit in program order.
 
     Step i reads ``reads[i]`` and writes ``writes[i]``; ``sizes`` has the elements of the values

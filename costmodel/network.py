@@ -19,6 +19,7 @@ from costmodel.operators import (
     Padding,
     Relu,
     Shape,
+    feature_map,
     same_padding,
 )
 
@@ -59,8 +60,10 @@ class Network:
             if any(value < 1 for value in values):
                 raise InputError(f"{label} of a convolution must be at least 1, got {values}")
         if padding is None:
-            h, w = self.shape(source)[:2]
+            h, w, _ = feature_map(self.shape(source), "conv2d")
             padding = same_padding((h, w), kernel, stride)
+        elif min(padding) < 0:
+            raise InputError(f"padding of a convolution must be at least 0, got {padding}")
         operator = Conv2d(filters=filters, kernel=kernel, stride=stride, padding=padding)
         return self._add("conv", operator, source, name)
 
@@ -82,6 +85,8 @@ class Network:
 
     def dense(self, source: str, *, units: int, name: str | None = None) -> str:
         """Adds a fully connected layer with bias."""
+        if units < 1:
+            raise InputError(f"units of a dense layer must be at least 1, got {units}")
         return self._add("dense", Dense(units=units), source, name)
 
     @property
@@ -102,7 +107,8 @@ class Network:
         return shape
 
     def operator(self, node: str) -> Operator:
-        """The operator of a node other than the input."""
+        """The operator of a node other than the input; InputError for a name it does not have."""
+        self.shape(node)
         operator: Operator | None = self._graph.nodes[node]["operator"]
         if operator is None:
             raise InputError("the input of a network has no operator")
@@ -118,8 +124,11 @@ class Network:
 
     def nodes(self) -> Iterator[str]:
         """Names of all nodes but the input, each after what it reads."""
-        return (node for node in nx.lexicographical_topological_sort(self._graph, key=self._order)
-                if node != self.INPUT)
+        return (
+            node
+            for node in nx.lexicographical_topological_sort(self._graph, key=self._order)
+            if node != self.INPUT
+        )
 
     def convolutions(self) -> Iterator[tuple[Conv2d, Shape, Shape]]:
         """Every convolution with its input and output shape."""
@@ -141,7 +150,7 @@ class Network:
             elif isinstance(operator, Dense):
                 shapes = {"weight": (operator.units, channels), "bias": (operator.units,)}
             else:
-                shapes = {name: (channels,) for name in operator.parameters}
+                shapes = dict.fromkeys(operator.parameters, (channels,))
             drawn = {
                 name: generator.standard_normal(shape, dtype=np.float32)
                 / np.float32(max(1.0, np.sqrt(np.prod(shape[1:]))))

@@ -49,7 +49,7 @@ class Conv2d:
     parameters: ClassVar[tuple[str, ...]] = ("weight",)
 
     def output_shape(self, shape: Shape) -> Shape:
-        h, w, _ = _feature_map(shape, "conv2d")
+        h, w, _ = feature_map(shape, "conv2d")
         top, left, bottom, right = self.padding
         rows = (h + top + bottom - self.kernel[0]) // self.stride[0] + 1
         columns = (w + left + right - self.kernel[1]) // self.stride[1] + 1
@@ -107,7 +107,7 @@ class GlobalAveragePool:
     parameters: ClassVar[tuple[str, ...]] = ()
 
     def output_shape(self, shape: Shape) -> Shape:
-        return (_feature_map(shape, "global_average_pool")[2],)
+        return (feature_map(shape, "global_average_pool")[2],)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +128,8 @@ class Dense:
 Operator = Conv2d | BatchNorm | Bias | Relu | GlobalAveragePool | Dense
 
 
-def _feature_map(shape: Shape, name: str) -> tuple[int, int, int]:
+def feature_map(shape: Shape, name: str) -> tuple[int, int, int]:
+    """``shape`` as (H, W, C); InputError, naming the operator ``name``, where it is none."""
     if len(shape) != 3:
         raise InputError(f"{name} takes a feature map (H, W, C), got the shape {shape}")
     return shape[0], shape[1], shape[2]

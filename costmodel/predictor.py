@@ -10,7 +10,7 @@ import numpy as np
 from costmodel.features import extract, roofline_seconds
 from costmodel.kernels import ConvKernel, Kernel, Step
 from costmodel.lowering import lower
-from costmodel.regressor import RatioModel
+from costmodel.regressor import Matrix, RatioModel, Vector
 from costmodel.schedules.family import Schedule
 from costmodel.schedules.registry import describe, family_of, points
 from costmodel.target import FLOAT_BYTES, Target
@@ -117,7 +117,7 @@ def traffic_bytes(kernel: Kernel, target: Target) -> int:
 
 def measured_rows(
     measured: Mapping[tuple[Kernel, Schedule], float], target: Target
-) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+) -> tuple[Matrix, Vector]:
     """Features [n, f] and log(time / roofline) [n] of measured kernels (seconds)."""
     rows, ratios = [], []
     for (kernel, schedule), seconds in measured.items():

@@ -21,7 +21,7 @@ from costmodel.target import Target, freeze_tvm_target
 PROFILE_FILE = "profile.json"
 MODEL_FILE = "model.npz"
 MEASUREMENTS_FILE = "measurements.jsonl"
-FORMAT = 1
+CURE = "mend it, or delete its folder to have the one that ships"
 
 
 class TargetFacts(BaseModel):
@@ -38,6 +38,7 @@ class TargetFacts(BaseModel):
     frequency_mhz: float
     l1_bytes: int
     l2_bytes: int
+    l2_bytes_per_cycle: float
     memory_gb_per_s: float
     channel_block: int
     cores: int
@@ -113,7 +114,9 @@ class Profile:
         try:
             return Protocol(**values)  # type: ignore[arg-type]
         except TypeError as error:
-            raise InputError(f"profile '{self.name}' has an unknown protocol field: {error}") from None
+            raise InputError(
+                f"profile '{self.name}' has an unknown protocol field: {error}"
+            ) from None
 
     def target(self) -> Target:
         """The target to compile for."""
@@ -164,17 +167,21 @@ class ProfileStore:
         if name not in self.names():
             near = difflib.get_close_matches(name, self.names(), n=2, cutoff=0.4)
             hint = f"did you mean {' or '.join(near)}? " if near else ""
-            raise InputError(
-                f"unknown profile '{name}'; {hint}list them with: ponas profiles"
-            )
+            raise InputError(f"unknown profile '{name}'; {hint}list them with: ponas profiles")
         folder = next(r / name for r in self._roots if (r / name / PROFILE_FILE).is_file())
-        return Profile(_parse(folder / PROFILE_FILE), folder)
+        file = _parse(folder / PROFILE_FILE)
+        if file.name != name:
+            raise InputError(
+                f"profile {folder / PROFILE_FILE} is corrupt at 'name': it says '{file.name}', "
+                f"its folder '{name}'; {CURE}"
+            )
+        return Profile(file, folder)
 
     def save(self, file: ProfileFile) -> Profile:
         """Writes ``profile.json`` into the user's root, whole or not at all."""
         folder = self.folder(file.name)
         folder.mkdir(parents=True, exist_ok=True)
-        with atomic_save(str(folder / PROFILE_FILE)) as stream:
+        with atomic_save(str(folder / PROFILE_FILE), overwrite_part=True) as stream:
             stream.write(f"{file.model_dump_json(indent=1)}\n".encode())
         return Profile(file, folder)
 
@@ -184,12 +191,13 @@ class ProfileStore:
 
 
 def _parse(path: Path) -> ProfileFile:
-    cure = "mend it, or delete its folder to have the one that ships"
     try:
         return ProfileFile.model_validate_json(path.read_bytes())
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "file"
-        raise InputError(f"profile {path} is corrupt at '{where}': {first['msg']}; {cure}") from None
+        raise InputError(
+            f"profile {path} is corrupt at '{where}': {first['msg']}; {CURE}"
+        ) from None
     except OSError as error:
-        raise InputError(f"profile {path} cannot be read: {error.strerror}; {cure}") from None
+        raise InputError(f"profile {path} cannot be read: {error.strerror}; {CURE}") from None

@@ -54,7 +54,8 @@ class Program:
         )
         edges = int(np.prod(self.input_shape)) + int(np.prod(self.output_shape))
         pad = max(
-            (self._pad_elements(s.kernel, p) for s, p in zip(self.steps, self.schedules, strict=True))
+            self._pad_elements(step.kernel, schedule)
+            for step, schedule in zip(self.steps, self.schedules, strict=True)
         )
         return FLOAT_BYTES * (constants + edges + self.arena().elements + pad)
 
@@ -121,7 +122,7 @@ def _main(program: Program, called: list[str]) -> tvm.tirx.PrimFunc:
     return main.with_attr("global_symbol", "main").with_attr("tirx.noalias", True)
 
 
-def _slice(buffer: Any, offset: int, shape: Shape) -> Any:
+def _slice(buffer: Any, offset: int, shape: Shape) -> Any:  # noqa: ANN401 - TVM has no types
     """A tensor descriptor for ``shape`` at ``offset`` elements into a flat buffer.
 
     Written out because TVM's own packing passes a byte offset, which generated kernels ignore.

@@ -22,7 +22,7 @@ class Protocol:
     max_rounds: int = 8
     """Times that something is measured at most, while its rounds do not agree."""
     agreement: float = 0.02
-    """The two smallest medians of rounds differ by at most this share, else it is measured again."""
+    """Share that the two smallest medians of rounds may differ by, else it is measured again."""
 
     def __post_init__(self) -> None:
         if self.repeats < 1 or self.rounds < 1 or self.min_repeat_ms < 0:
@@ -45,3 +45,13 @@ class Protocol:
             return True
         smallest, second = sorted(median(samples) for samples in rounds)[:2]
         return second <= smallest * (1 + self.agreement)
+
+
+def undisturbed_seconds(rounds: Sequence[Sequence[float]]) -> float:
+    """The time that samples (seconds, by round) speak for: mean of the two smallest medians.
+
+    Disturbances only ever add time, so the smallest medians are the undisturbed ones; two of
+    them, because the smallest alone falls with the number of rounds.
+    """
+    smallest = sorted(median(samples) for samples in rounds)[:2]
+    return sum(smallest) / len(smallest)

@@ -7,9 +7,11 @@ measured. scikit-learn fits it; what is stored is plain arrays, evaluated with N
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -59,6 +61,13 @@ class RatioModel:
         variance = self.variances.sum() - explained + self.noise
         return mean, np.sqrt(np.maximum(variance, 0.0))
 
+    def left_out_residuals(self) -> Vector:
+        """Log ratio of each measured kernel less what all others say of it, [n].
+
+        Source: Rasmussen, Williams, Gaussian Processes for Machine Learning (2006), eq. 5.12.
+        """
+        return self.weights / np.diag(self.inverse)
+
     def _covariance(self, points: Matrix) -> Matrix:
         squares = (
             (points**2).sum(1)[:, None] + (self.samples**2).sum(1) - 2 * points @ self.samples.T
@@ -73,11 +82,11 @@ class RatioModel:
 
     def save(self, path: Path) -> None:
         """Writes the arrays as one ``.npz`` file, whole or not at all."""
-        arrays = {
+        arrays: dict[str, Any] = {
             name: np.asarray(getattr(self, name)) for name in self.__dataclass_fields__
         }
-        with atomic_save(str(path)) as file:
-            np.savez_compressed(file, format=FORMAT, **arrays)
+        with atomic_save(str(path), overwrite_part=True) as file:
+            np.savez_compressed(file, allow_pickle=False, format=np.asarray(FORMAT), **arrays)
 
     @staticmethod
     def load(path: Path, names: Sequence[str]) -> RatioModel:
@@ -88,18 +97,26 @@ class RatioModel:
                     raise InputError(
                         f"the model {path} is of another version of ponas; calibrate again"
                     )
-                scalars = {name: float(stored[name]) for name in ("mean", "noise")}
-                arrays = {
-                    name: np.asarray(stored[name], np.float64)
-                    for name in (
-                        "center", "scale", "samples", "weights", "inverse", "variances", "lengths",
-                    )
-                }  # fmt: skip
-        except (OSError, KeyError, ValueError, EOFError) as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError(f"the model {path} cannot be read ({error}); calibrate again") from error
-        return RatioModel(names=tuple(names), **scalars, **arrays)
+                model = RatioModel(
+                    names=tuple(names),
+                    center=np.asarray(stored["center"], np.float64),
+                    scale=np.asarray(stored["scale"], np.float64),
+                    samples=np.asarray(stored["samples"], np.float64),
+                    weights=np.asarray(stored["weights"], np.float64),
+                    inverse=np.asarray(stored["inverse"], np.float64),
+                    mean=float(stored["mean"]),
+                    variances=np.asarray(stored["variances"], np.float64),
+                    lengths=np.asarray(stored["lengths"], np.float64),
+                    noise=float(stored["noise"]),
+                )
+                model.predict(np.zeros((1, len(names))))  # arrays that do not fit each other
+        except InputError:
+            raise
+        except Exception as error:  # a damaged archive makes zipfile and NumPy raise a dozen kinds
+            raise InputError(
+                f"the model {path} cannot be read ({error}); calibrate again"
+            ) from error
+        return model
 
 
 def fit(features: Matrix, log_ratios: Vector, names: Sequence[str]) -> RatioModel:
@@ -138,20 +155,27 @@ def fit(features: Matrix, log_ratios: Vector, names: Sequence[str]) -> RatioMode
     )
 
 
-def _gaussian_process(points: Matrix, targets: Vector, extra: Vector):  # type: ignore[no-untyped-def]  # noqa: ANN202
+def _gaussian_process(points: Matrix, targets: Vector, extra: Vector) -> Any:  # noqa: ANN401 - scikit-learn has no types
+    # Only calibration fits: an estimate shall not wait for scikit-learn.
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.gaussian_process import GaussianProcessRegressor
     from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
     kernel = (
         ConstantKernel(0.1, (1e-5, 1e2)) * RBF(10.0, (1.0, 1e3))
         + ConstantKernel(0.01, (1e-6, 1e1)) * RBF(2.0, (0.1, 1e2))
-        + WhiteKernel(1e-4, (1e-7, 1e-1))
+        + WhiteKernel(1e-4, (1e-6, 1e-1))
     )
     process = GaussianProcessRegressor(kernel, alpha=extra + 1e-10, random_state=0)
-    return process.fit(points, targets)
+    with warnings.catch_warnings():
+        # A hyper-parameter at its bound is fine here: the bounds are what is plausible.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return process.fit(points, targets)
 
 
-def _components(kernel):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _components(
+    kernel: Any,  # noqa: ANN401 - scikit-learn has no types
+) -> tuple[list[tuple[float, float]], float]:
     """((variance, length) twice, noise) of the fitted sum of two RBFs and a white kernel."""
     smooth, rough, white = kernel.k1.k1, kernel.k1.k2, kernel.k2
     pairs = [(part.k1.constant_value, part.k2.length_scale) for part in (smooth, rough)]

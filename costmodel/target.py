@@ -34,6 +34,8 @@ class Target:
     """Data cache nearest to a core."""
     l2_bytes: int
     """Second level of cache, as one core sees it."""
+    l2_bytes_per_cycle: float
+    """Bandwidth from the second level of cache to the first."""
     memory_gb_per_s: float
     """Bandwidth beyond the second level, one core."""
     channel_block: int

@@ -1,5 +1,6 @@
 """Reads the loops of a scheduled TVM function into a `LoopNest`."""
 
+# ruff: noqa: ANN401 - TVM has no types
 from __future__ import annotations
 
 import operator

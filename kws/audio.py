@@ -33,7 +33,7 @@ def read_clip(path: Path) -> Clip:
         InputError: for a clip that cannot be used; the message says why and not which.
 
     """
-    import soundfile  # noqa: PLC0415 (only the workers need it)
+    import soundfile
 
     try:
         with soundfile.SoundFile(path) as file:
@@ -71,7 +71,7 @@ def _check(rate_hz: int, frames: int) -> None:
 
 
 def _resampled(mono: npt.NDArray[np.float32], rate_hz: int) -> npt.NDArray[np.float32]:
-    import soxr  # type: ignore[import-untyped]  # noqa: PLC0415 (few clips need it)
+    import soxr
 
     resampled: npt.NDArray[np.float32] = soxr.resample(mono, rate_hz, SAMPLE_RATE_HZ)
     return resampled

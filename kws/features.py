@@ -175,7 +175,7 @@ class _Computed:
 def _compute_batch(
     batch: Sequence[ClipFile], *, root: Path, settings: MfccSettings
 ) -> list[_Computed]:
-    from threadpoolctl import (  # type: ignore[import-untyped]  # noqa: PLC0415 (only in workers)
+    from threadpoolctl import (
         threadpool_limits,
     )
 

@@ -8,6 +8,7 @@ and version of its dependencies; ``origin.json`` says which synthesiser spoke.
 from __future__ import annotations
 
 import functools
+import io
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -116,11 +117,8 @@ def _check_same(destination: Path, origin: dict[str, object]) -> None:
 
 
 def _render_batch(batch: Sequence[ClipPlan], *, folder: Path, seed: int) -> list[None]:
-    import soundfile  # noqa: PLC0415 (only the workers need it)
-
     for clip in batch:
-        samples = render_clip(clip, seed=seed)
-        soundfile.write(folder / clip.path, samples, SAMPLE_RATE_HZ, subtype="PCM_16")
+        _write_wav(folder / clip.path, render_clip(clip, seed=seed))
     return [None] * len(batch)
 
 
@@ -143,7 +141,7 @@ def render_clip(clip: ClipPlan, *, seed: int) -> npt.NDArray[np.int16]:
 
 def _spoken(synthesiser: Synthesiser, word: str, delivery: Delivery) -> npt.NDArray[np.float64]:
     """A word at 16 kHz without the silence around it, at most one second."""
-    import soxr  # type: ignore[import-untyped]  # noqa: PLC0415 (only the workers need it)
+    import soxr
 
     spoken = synthesiser.say(word, delivery).astype(np.float64)
     loud = np.flatnonzero(np.abs(spoken) > _SILENCE * np.abs(spoken).max(initial=0.0))
@@ -171,11 +169,17 @@ def _babble(
 
 
 def _write_noise(folder: Path, seed: int) -> None:
-    import soundfile  # noqa: PLC0415 (needed only here)
-
     folder.mkdir()
     for number, color in enumerate(EXPONENTS):
         generator = derived_generator(seed, "noise", number)
         noise = coloured_noise(color, NOISE_FILE_SECONDS * SAMPLE_RATE_HZ, generator)
         samples = np.rint(noise / np.abs(noise).max() * 8192).astype(np.int16)
-        soundfile.write(folder / f"{color}_noise.wav", samples, SAMPLE_RATE_HZ, subtype="PCM_16")
+        _write_wav(folder / f"{color}_noise.wav", samples)
+
+
+def _write_wav(path: Path, samples: npt.NDArray[np.int16]) -> None:
+    import soundfile
+
+    wav = io.BytesIO()  # written by us, as libsndfile does not say when a disk is full
+    soundfile.write(wav, samples, SAMPLE_RATE_HZ, subtype="PCM_16", format="WAV")
+    path.write_bytes(wav.getvalue())

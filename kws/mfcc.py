@@ -55,7 +55,7 @@ def mfcc(
 
     Frames are centred on multiples of the hop, the clip being continued by zeros.
     """
-    import librosa  # noqa: PLC0415 (slow to import, and only the workers need it)
+    import librosa
 
     settings = settings or MfccSettings()
     features: npt.NDArray[np.float32] = librosa.feature.mfcc(

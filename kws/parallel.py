@@ -29,7 +29,8 @@ def map_processes(
     """``work`` over ``items`` in batches; what one batch gives must not depend on another.
 
     Processes are spawned, never forked: neither torch's threads nor the synthesiser's state
-    is inherited, and nothing that the work loads stays in this process.
+    is inherited, and nothing that the work loads stays in this process. A script that leads
+    here therefore needs its ``if __name__ == "__main__":``.
 
     Args:
         work: A function at the top of a module: a batch of items to as many results.
@@ -74,7 +75,8 @@ def _run(
             yield from pool.map(work, batches)
         except BrokenProcessPool:
             raise KwsError(
-                "a worker process died (out of memory?); run it again with fewer workers"
+                "a worker process died: out of memory (run it again with fewer workers), or "
+                "started by a script without: if __name__ == '__main__':"
             ) from None
         finally:
             pool.shutdown(cancel_futures=True)

@@ -142,7 +142,7 @@ def synthesiser_version() -> str:
 
 def _loader() -> ModuleType:
     try:
-        import espeakng_loader  # noqa: PLC0415 (needed only to generate speech)
+        import espeakng_loader
     except ImportError:
         raise MissingToolError(
             "no speech synthesiser here; install it with: pip install espeakng-loader"

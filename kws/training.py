@@ -13,19 +13,17 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import nn
 
 from kws.architecture import Architecture
 from kws.augmentation import Augmentation
+from kws.batch_order import BatchOrder, derived_seed
 from kws.checkpoint import Checkpoint, CurvePoint, load_checkpoint, save_checkpoint
 from kws.errors import InputError, MissingToolError
 from kws.evaluation import Accuracy, accuracy
 from kws.features import FeatureSet
 from kws.module import KeywordNet, to_module
-
-_STREAMS = {"weights": 0, "epoch": 1, "augmentation": 2}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,12 +204,12 @@ class _Run:
             torch.from_numpy(data.normalised("validation")).to(device),
             torch.from_numpy(data.labels("validation")).to(device),
         )
-        self._order = _BatchOrder(len(self._labels), settings.batch, seed)
+        self._order = BatchOrder(len(self._labels), settings.batch, seed)
         self._module = to_module(
             architecture,
             len(data.words),
             input_shape=(*data.settings.shape, 1),
-            seed=_derived_seed(seed, "weights"),
+            seed=derived_seed(seed, "weights"),
         ).to(device)
         self._optimiser = torch.optim.Adam(
             self._module.parameters(), lr=settings.learning_rate, fused=True
@@ -224,7 +222,7 @@ class _Run:
         rows = self._order.rows(self.iteration).to(self._labels.device)
         batch = self._features.index_select(0, rows)
         if settings.augmentation != Augmentation():
-            seed = _derived_seed(self._seed, "augmentation", self.iteration)
+            seed = derived_seed(self._seed, "augmentation", self.iteration)
             batch = settings.augmentation.apply(batch, torch.Generator().manual_seed(seed))
         for group in self._optimiser.param_groups:
             group["lr"] = settings.rate_at(self.iteration)
@@ -282,41 +280,6 @@ class _Run:
         validation = accuracy(self._module, *self._validation) if evaluated else None
         self.curve.append(CurvePoint(self.iteration, float(self._loss_sum) / since, validation))
         self._loss_sum.zero_()
-
-
-class _BatchOrder:
-    """Which clips each iteration sees: seeded permutations of all clips, one after another."""
-
-    def __init__(self, clips: int, batch: int, seed: int) -> None:
-        self._clips = clips
-        self._batch = batch
-        self._seed = seed
-        self._epoch = -1
-        self._permutation = torch.empty(0, dtype=torch.int64)
-
-    def rows(self, iteration: int) -> torch.Tensor:
-        """Places [batch] in the training split."""
-        start = iteration * self._batch
-        parts: list[torch.Tensor] = []
-        while start < (iteration + 1) * self._batch:
-            epoch, offset = divmod(start, self._clips)
-            count = min(self._clips - offset, (iteration + 1) * self._batch - start)
-            parts.append(self._permuted(epoch)[offset : offset + count])
-            start += count
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
-
-    def _permuted(self, epoch: int) -> torch.Tensor:
-        if epoch != self._epoch:
-            seed = _derived_seed(self._seed, "epoch", epoch)
-            generator = torch.Generator().manual_seed(seed)
-            self._permutation = torch.randperm(self._clips, generator=generator)
-            self._epoch = epoch
-        return self._permutation
-
-
-def _derived_seed(seed: int, stream: str, number: int = 0) -> int:
-    sequence = np.random.SeedSequence(seed, spawn_key=(_STREAMS[stream], number))
-    return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 def _device(name: str) -> torch.device:

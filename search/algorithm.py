@@ -288,7 +288,7 @@ def _in(trials: Sequence[Trial], phase: Phase) -> list[Trial]:
 
 
 def _tpe(study: StudyRecorder) -> Sampler:
-    from search.tpe import TpeSampler  # noqa: PLC0415 (hyperopt takes a second to import)
+    from search.tpe import TpeSampler
 
     return TpeSampler(study.settings.startup_trials)
 

@@ -11,14 +11,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from search import schema
 from search.errors import InputError, StudyError
 from search.freeze import Freeze
 from search.settings import Settings
 from search.space import Value, candidate_key
-from search.study import FineTuned, Phase, Stage, Study, Trial, TrialState
+from search.study import ANNOTATION, FineTuned, Phase, Stage, Study, Trial, TrialState
 
 
 class StudyRecorder(Study):
@@ -166,6 +166,14 @@ class StudyRecorder(Study):
                 ),
             )
         self._remove_directory(result.trial, "finetune")
+
+    def annotate(self, key: str, document: Any) -> None:
+        """Keeps anything JSON can carry under a key of the caller's, in place of an earlier one."""
+        with self._transaction() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO study VALUES (?, ?)",
+                (f"{ANNOTATION}{key}", json.dumps(document)),
+            )
 
     def record_elapsed(self, minutes: float) -> None:
         """Keeps the wall-clock time spent in phases so far, all runs together."""

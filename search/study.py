@@ -19,6 +19,9 @@ from search.space import Space, Value
 TrialState = Literal["running", "finished", "infeasible", "failed"]
 Stage = Literal["search", "finetune"]
 
+ANNOTATION = "annotation:"
+"""Before the keys of what callers keep in a study, to hold them apart from its own."""
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -117,6 +120,11 @@ class Study:
     def metadata(self) -> dict[str, Any]:
         """What the caller kept here when the study was made; `search` does not look into it."""
         return dict(self._documents["metadata"])
+
+    def annotation(self, key: str) -> Any:  # noqa: ANN401 (the caller knows what it kept)
+        """What the caller kept under a key with `StudyRecorder.annotate`; None where nothing is."""
+        rows = self._rows("SELECT value FROM study WHERE key = ?", (f"{ANNOTATION}{key}",))
+        return json.loads(rows[0][0]) if rows else None
 
     @property
     def start(self) -> dict[str, Value] | None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,13 +26,15 @@ from costmodel.runners.contract import Job, KernelJob, NetworkJob, Outcome, Runn
 from costmodel.schedules.family import Schedule
 from costmodel.target import Target
 
-CHUNK = 48
+CHUNK = 96
 """Jobs given to the runner at once: the time limit is looked at in between."""
 RESERVED_SHARE = 0.45
 """Share of the time kept for the networks and the kernels that they are made of."""
 DOUBTFUL_SIGMAS, DOUBTFUL_SHARE = 4.0, 0.08
 """A kernel is timed once more when it is this far from what the others say of it."""
 MAXIMUM_DOUBTFUL = 24
+MINIMUM_KERNELS = 40
+"""Kernels under random schedules that a first model needs, to choose the others' schedules."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,10 +55,15 @@ class CalibrationSettings:
     """Name of the space that networks are drawn from."""
 
     def __post_init__(self) -> None:
-        if self.kernels < 40 or self.overhead_networks < 2 or self.held_out_networks < 4:
+        if (
+            self.kernels < MINIMUM_KERNELS
+            or self.overhead_networks < 2
+            or self.held_out_networks < 4
+        ):
             raise InputError(
-                "a calibration needs at least 40 kernels, 2 overhead networks and 4 held-out "
-                f"ones; got {self.kernels}, {self.overhead_networks}, {self.held_out_networks}"
+                f"a calibration needs at least {MINIMUM_KERNELS} kernels, 2 overhead networks and "
+                f"4 held-out ones; got {self.kernels}, {self.overhead_networks}, "
+                f"{self.held_out_networks}"
             )
         if not self.minutes > 0:
             raise InputError(f"minutes must be positive, got {self.minutes}")
@@ -132,12 +140,22 @@ class _Session:
             held_out_networks=self.settings.held_out_networks,
             seed=self.settings.seed,
         )
-        self._measure_kernels("kernels", plan.kernels, self._seconds() * (1 - RESERVED_SHARE))
-        first = Predictor(self.target, self._fit(), Overhead())
+        if len(plan.kernels) < MINIMUM_KERNELS:
+            beside = self.settings.kernels - len(plan.kernels)
+            raise InputError(
+                f"{self.settings.kernels} kernels are too few: the "
+                f"{self.settings.overhead_networks} overhead networks have {beside} of them; "
+                f"give at least {beside + MINIMUM_KERNELS} kernels or fewer networks"
+            )
+        kernels_done = any(m.role != "kernel" for m in self.journal.measurements)
+        if not kernels_done:
+            self._measure_kernels("kernels", plan.kernels, self._seconds() * (1 - RESERVED_SHARE))
+        first = Predictor(self.target, self._first_fit(plan), Overhead())
         parts = self._parts(plan, first)
         self._measure_kernels("kernels of networks", parts, float("inf"))
-        self._measure_doubtful()
-        model = self._fit()
+        if not kernels_done:
+            self._measure_doubtful()
+        model = self._fit(self._measured())
         overhead = self._overhead(plan, first)
         predictor = Predictor(self.target, model, overhead)
         card, held_out = self._card(plan, predictor)
@@ -152,11 +170,27 @@ class _Session:
             held_out=held_out,
         )
 
+    @property
+    def network_protocol(self) -> Protocol:
+        """Networks are few and each is evidence: they are gone through once more."""
+        rounds = self.protocol.rounds + 1
+        return replace(
+            self.protocol, rounds=rounds, max_rounds=max(rounds, self.protocol.max_rounds)
+        )
+
     def _seconds(self) -> float:
         return self.settings.minutes * 60
 
-    def _fit(self) -> RatioModel:
-        measured = self._measured()
+    def _first_fit(self, plan: Plan) -> RatioModel:
+        """The model of the plan's kernels alone, as first timed: the same after a resumption."""
+        planned = {job.key for job in plan.kernels}
+        earliest: dict[str, Measurement] = {}
+        for m in self.journal.measurements:
+            if m.role == "kernel" and m.rounds and m.key in planned:
+                earliest.setdefault(m.key, m)
+        return self._fit({m.kernels[0].scheduled(): m.seconds for m in earliest.values()})
+
+    def _fit(self, measured: Measured) -> RatioModel:
         if len(measured) < 20:
             failures = [m.error for m in self.journal.measurements if m.error]
             reason = f": {failures[-1]}" if failures else ""
@@ -193,14 +227,14 @@ class _Session:
         """Times once more the kernels that the others contradict: most were disturbed."""
         measured = self._measured()
         rows, ratios = measured_rows(measured, self.target)
-        residuals = np.abs(ratios - fit(rows, ratios, NAMES).predict(rows)[0])
+        residuals = np.abs(fit(rows, ratios, NAMES).left_out_residuals())
         sigma = 1.4826 * float(np.median(residuals))
         limit = max(DOUBTFUL_SIGMAS * sigma, DOUBTFUL_SHARE)
         order = np.argsort(-residuals)[:MAXIMUM_DOUBTFUL]
         scheduled = list(measured)
-        jobs = [
-            KernelJob(*scheduled[i], self.target) for i in order if residuals[i] > limit
-        ]
+        doubtful = [KernelJob(*scheduled[i], self.target) for i in order if residuals[i] > limit]  # type: ignore[call-arg]
+        times = Counter(m.key for m in self.journal.measurements if m.role == "kernel")
+        jobs = [job for job in doubtful if times[job.key] == 1]
         self._measure(
             "kernels in doubt",
             "kernel",
@@ -219,9 +253,9 @@ class _Session:
         again: bool = False,
     ) -> None:
         """Measures what the journal does not have yet, until the session is ``until`` s old."""
-        known = set() if again else {(m.role, m.key) for m in self.journal.measurements}
+        known = [] if again else [(m.role, m.key, m.kernels) for m in self.journal.measurements]
         records = {job.key: kernels for job, kernels in work}
-        missing = [job for job, _ in work if (role, job.key) not in known]
+        missing = [job for job, kernels in work if (role, job.key, tuple(kernels)) not in known]
         done = len(work) - len(missing)
         self.on_progress(Progress(stage, done, len(work)))
 
@@ -231,10 +265,11 @@ class _Session:
             self.journal.add(Measurement.of(role, records[outcome.key], outcome))
             self.on_progress(Progress(stage, done, len(work)))
 
+        protocol = self.protocol if role == "kernel" else self.network_protocol
         for start in range(0, len(missing), CHUNK):
             if time.monotonic() - self.started > until:
                 break
-            self.runner.measure(missing[start : start + CHUNK], self.protocol, keep)
+            self.runner.measure(missing[start : start + CHUNK], protocol, keep)
 
     def _measure_networks(
         self, stage: str, role: Role, networks: Iterable[NamedNetwork], predictor: Predictor
@@ -251,10 +286,11 @@ class _Session:
             work.append((NetworkJob(network.name, program), parts))
             by_key[network.name] = network
         self._measure(stage, role, work, float("inf"))
+        now = {job.key: tuple(kernels) for job, kernels in work}
         return [
             (by_key[m.key], m.seconds)
             for m in self.journal.measurements
-            if m.role == role and m.rounds and m.key in by_key
+            if m.role == role and m.rounds and m.kernels == now.get(m.key)
         ]
 
     def _overhead(self, plan: Plan, predictor: Predictor) -> Overhead:

@@ -14,6 +14,10 @@ from costmodel.runners.contract import KernelJob
 from costmodel.schedules.registry import points
 from costmodel.target import Target
 
+MAXIMUM_MISSES = 1000
+"""Draws that give nothing new after which the space counts as exhausted."""
+TOO_FEW_NETWORKS = "the space has too few networks to calibrate on; widen its bounds"
+
 NetworkSampler = Callable[[np.random.Generator], tuple[str, Network]]
 """Draws a network of the space that the model is for, with the text that names it."""
 
@@ -63,10 +67,13 @@ def make_plan(
         held_out.append(next(drawn))
     secret = set().union(*(n.kernel_keys for n in held_out)) if held_out else set()
     overhead: list[NamedNetwork] = []
+    rejected = 0
     while len(overhead) < overhead_networks:
         candidate = next(drawn)
         if not candidate.kernel_keys & secret:
             overhead.append(candidate)
+        elif (rejected := rejected + 1) == MAXIMUM_MISSES:
+            raise InputError(TOO_FEW_NETWORKS)
     in_parts = set().union(*(n.kernel_keys for n in overhead)) if overhead else set()
     wanted = max(kernels - len(in_parts), 0)
     jobs = _kernel_jobs(drawn, generator, target, wanted, secret)
@@ -78,14 +85,14 @@ def _networks(
 ) -> Iterator[NamedNetwork]:
     names: set[str] = set()
     misses = 0
-    while misses < 1000:
+    while misses < MAXIMUM_MISSES:
         name, network = sample(generator)
         if name in names:
             misses += 1
             continue
         names.add(name)
         yield NamedNetwork(name, network, partition(network, target))
-    raise InputError("the space has too few networks to calibrate on; widen its bounds")
+    raise InputError(TOO_FEW_NETWORKS)
 
 
 def _kernel_jobs(
@@ -100,15 +107,19 @@ def _kernel_jobs(
     Poolings and dense layers are many and alike: one network in three gives its own.
     """
     jobs: dict[str, KernelJob] = {}
-    index = 0
+    index = barren = 0
     while len(jobs) < wanted:
         index += 1
+        before = len(jobs)
         for step in next(drawn).steps:
             if step.kernel.key in secret or (_is_small(step.kernel) and index % 3):
                 continue
             choices = points(step.kernel, target)
             job = KernelJob(step.kernel, choices[generator.integers(len(choices))], target)
             jobs[job.key] = job
+        barren = barren + 1 if len(jobs) == before else 0
+        if barren == MAXIMUM_MISSES:
+            raise InputError(TOO_FEW_NETWORKS)
     return tuple(list(jobs.values())[:wanted])
 
 

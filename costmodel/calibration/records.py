@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from statistics import median
 from typing import Literal
 
+from boltons.fileutils import atomic_save
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from costmodel.errors import InputError
 from costmodel.kernels import ConvKernel, Kernel, PoolKernel
+from costmodel.protocol import undisturbed_seconds
 from costmodel.runners.contract import Outcome
 from costmodel.schedules.family import Schedule
 
@@ -54,8 +55,8 @@ class Measurement(BaseModel):
 
     @property
     def seconds(self) -> float:
-        """Smallest median over the rounds: disturbances only ever add time."""
-        return min(median(samples) for samples in self.rounds)
+        """The time of one run that the samples speak for."""
+        return undisturbed_seconds(self.rounds)
 
     @staticmethod
     def of(role: Role, kernels: Sequence[KernelRecord], outcome: Outcome) -> Measurement:
@@ -94,7 +95,8 @@ class Journal:
             self.measurements = [_parse(path, n, line) for n, line in enumerate(lines[1:], 2)]
         path.parent.mkdir(parents=True, exist_ok=True)
         text = "".join(f"{line}\n" for line in [header.model_dump_json(), *self._dumped()])
-        path.write_text(text, encoding="utf-8")
+        with atomic_save(str(path), overwrite_part=True) as file:
+            file.write(text.encode())
         self._file = path.open("a", encoding="utf-8")
 
     def add(self, measurement: Measurement) -> None:

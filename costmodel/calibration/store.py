@@ -10,6 +10,7 @@ from pathlib import Path
 from costmodel.calibration.calibrate import Calibrated
 from costmodel.errors import InputError
 from costmodel.features import NAMES
+from costmodel.host import processor_name
 from costmodel.predictor import Overhead, Predictor
 from costmodel.profile import (
     MEASUREMENTS_FILE,
@@ -70,21 +71,15 @@ def load_predictor(profile: Profile) -> Predictor:
     overhead = Overhead(
         seconds_per_kernel=facts.seconds_per_kernel, seconds_per_byte=facts.seconds_per_byte
     )
-    return Predictor(profile.target(), RatioModel.load(path, NAMES), overhead)
+    try:
+        model = RatioModel.load(path, NAMES)
+    except InputError as error:
+        raise InputError(f"{error}: ponas calibrate {profile.name}") from error
+    return Predictor(profile.target(), model, overhead)
 
 
 def _machine() -> str:
-    return f"{platform.machine()} {platform.system()}, {_processor()}"
-
-
-def _processor() -> str:
-    """The processor's name as Linux tells it, else as Python does."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or "processor unknown"
-    named = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    return next(named, platform.processor() or "processor unknown")
+    return f"{platform.machine()} {platform.system()}, {processor_name()}"
 
 
 def _sha256(path: Path) -> str:

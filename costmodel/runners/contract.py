@@ -5,11 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from statistics import median
 
 from costmodel.kernels import Kernel
 from costmodel.program import Program
-from costmodel.protocol import Protocol
+from costmodel.protocol import Protocol, undisturbed_seconds
 from costmodel.schedules.family import Schedule
 from costmodel.target import Target
 
@@ -55,8 +54,8 @@ class Outcome:
 
     @property
     def seconds(self) -> float:
-        """Smallest median over the rounds: disturbances only ever add time."""
-        return min(median(samples) for samples in self.rounds)
+        """The time of one run that the samples speak for."""
+        return undisturbed_seconds(self.rounds)
 
 
 OnOutcome = Callable[[Outcome], None]

@@ -1,5 +1,6 @@
 """The direct convolution of `costmodel.schedules.direct`, written and scheduled in TVM."""
 
+# ruff: noqa: ANN401 - TVM has no types
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,8 @@ def scheduled(kernel: ConvKernel, g: Geometry, cores: int) -> tvm.IRModule:
     tile, pixel = schedule.split(column, [None, g.columns])
     outer = (row, block) if cores > 1 else (block, row)
     schedule.reorder(*outer, tile, pixel, vector, lane)
+    if cores > 1:
+        schedule.parallel(outer[0])  # while all below is one block: TVM refuses later on one row
     _tile(schedule, pixel, vector, lane)
     schedule.compute_at(convolution, tile, preserve_unit_loops=True)
     *_, pixel, filters, kh, kw, channel = schedule.get_loops(convolution)
@@ -31,8 +34,6 @@ def scheduled(kernel: ConvKernel, g: Geometry, cores: int) -> tvm.IRModule:
     _tile(schedule, pixel, vector, lane)
     schedule.decompose_reduction(convolution, kh)
     schedule.set_scope(convolution, 0, "local")
-    if cores > 1:
-        schedule.parallel(outer[0])
     if g.has_pad:
         _schedule_pad(schedule, kernel, g, cores)
     return schedule.mod

@@ -36,8 +36,8 @@ class Schedule:
     @staticmethod
     def parse(text: str) -> Schedule:
         """The schedule that ``str`` wrote; InputError when it is none."""
-        family, *pairs = text.split()
         try:
+            family, *pairs = text.split()
             parameters = tuple((name, int(value)) for name, value in (p.split("=") for p in pairs))
         except ValueError:
             raise InputError(

@@ -33,9 +33,9 @@ class AveragePool(ScheduleFamily[PoolKernel]):
     def shapes(
         self, kernel: PoolKernel, schedule: Schedule, target: Target
     ) -> tuple[tuple[int, ...], ...]:
-        del schedule
+        del schedule, target
         channels = kernel.input_stride
-        return (kernel.height, kernel.width, channels), (1, 1, target.padded(kernel.channels))
+        return (kernel.height, kernel.width, channels), (1, 1, channels)
 
     def describe(self, kernel: PoolKernel, schedule: Schedule, target: Target) -> LoopNest:
         lanes, vectors = self._lanes(kernel, target), schedule["vectors"]
@@ -45,13 +45,14 @@ class AveragePool(ScheduleFamily[PoolKernel]):
         reduction = [(kernel.height, LoopKind.SERIAL), (kernel.width, LoopKind.SERIAL)]
         tile = [(vectors, LoopKind.UNROLLED), (lanes, LoopKind.VECTORIZED)]
         acc = ("acc", (0, lanes, 1), 1)
+        scaling = 0 if kernel.height == kernel.width == 1 else 1  # a mean of one is itself
         sums = ("acc", (0, 0, 0, lanes, 1), 1)
         x = ("x", (block, kernel.width * channels, channels, lanes, 1), None)
         return LoopNest(
             (
                 statement(outer + tile, acc, [], flops=0),
                 statement(outer + reduction + tile, sums, [sums, x], flops=1),
-                statement(outer + tile, ("out", (block, lanes, 1), None), [acc], flops=1),
+                statement(outer + tile, ("out", (block, lanes, 1), None), [acc], flops=scaling),
             )
         )
 

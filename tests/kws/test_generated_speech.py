@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from kws.errors import InputError, MissingToolError
+from kws.errors import InputError, MissingToolError, StorageError
 from kws.generated_speech import generate, render_clip
 from kws.generation_plan import ACCENTS, VARIANTS, plan_clips
 from kws.speech_commands import list_clips
@@ -136,6 +136,19 @@ def test_the_same_set_is_not_made_twice_and_another_is_not_overwritten(generated
 def test_impossible_sets_are_refused_and_nothing_is_left(tmp_path, arguments, message):
     with pytest.raises(InputError, match=message):
         generate(tmp_path / "set", **{"clips": 120, **arguments})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_named_and_nothing_is_left(tmp_path, monkeypatch):
+    def full(*_args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(
+        "kws.generated_speech.map_processes", lambda work, items, **_: work(items[:1])
+    )
+    monkeypatch.setattr("pathlib.Path.write_bytes", full)
+    with pytest.raises(StorageError, match=r"cannot write .*set: No space left on device"):
+        generate(tmp_path / "set", clips=120)
     assert list(tmp_path.iterdir()) == []
 
 

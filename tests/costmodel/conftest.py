@@ -1,0 +1,44 @@
+"""One calibration from a formula, made once for all tests of this room, and where it is kept."""
+
+import pytest
+from drawing import BOARD, make_target, sample_network
+from formula_runner import SETTINGS, FormulaRunner
+
+from costmodel.calibration.calibrate import calibrate
+from costmodel.calibration.store import save_calibration
+from costmodel.profile import ProfileFile, ProfileStore, TargetFacts
+from costmodel.protocol import Protocol
+
+
+@pytest.fixture(scope="session")
+def calibrated(tmp_path_factory):
+    """The result, the runner that was asked and the journal, for `make_target(8)`."""
+    journal, runner = tmp_path_factory.mktemp("calibration") / "journal.jsonl", FormulaRunner()
+    result = calibrate(
+        make_target(8),
+        runner,
+        sample_network,
+        protocol=Protocol(),
+        settings=SETTINGS,
+        journal_path=journal,
+    )
+    return result, runner, journal
+
+
+@pytest.fixture
+def store(tmp_path):
+    return ProfileStore([tmp_path / "user"])
+
+
+@pytest.fixture
+def profile(store):
+    target = TargetFacts.of(make_target(8)).model_dump()
+    return store.save(ProfileFile.model_validate({**BOARD, "target": target}))
+
+
+@pytest.fixture
+def saved(store, profile, calibrated, tmp_path):
+    result, _, journal = calibrated
+    copy = tmp_path / "journal.jsonl"
+    copy.write_bytes(journal.read_bytes())
+    return save_calibration(store, profile, result, space="test", journal=copy)

@@ -1,0 +1,187 @@
+import json
+from datetime import UTC, datetime
+
+import pytest
+from drawing import BOARD, make_target
+
+from costmodel.calibration.card import make_card
+from costmodel.errors import InputError
+from costmodel.host import host_target
+from costmodel.profile import CalibrationFacts, ProfileFile, ProfileStore, TargetFacts
+from costmodel.protocol import Protocol
+
+HOST = {**BOARD, "name": "host-cpu", "target": "host", "protocol": {}}
+
+
+def facts(target):
+    return CalibrationFacts(
+        measured_at=datetime(2026, 1, 2, tzinfo=UTC).isoformat(),
+        origin="a test",
+        space="paper",
+        target=TargetFacts.of(target),
+        kernels=300,
+        minutes=4.5,
+        seconds_per_kernel=1e-6,
+        seconds_per_byte=1e-11,
+        error=make_card([1.0, 1.1], [1.0, 1.0]),
+        held_out=[("3x3,4", 1.0, 1.1)],
+        failed=[],
+        model_sha256="0" * 64,
+    )
+
+
+@pytest.fixture
+def roots(tmp_path):
+    return tmp_path / "user", tmp_path / "shipped"
+
+
+@pytest.fixture
+def store(roots):
+    for content in (BOARD, HOST, {**BOARD, "name": "odroid-xu3-a7"}):
+        write(roots[1], content["name"], content)
+    return ProfileStore(roots)
+
+
+def write(root, name, content):
+    (root / name).mkdir(parents=True, exist_ok=True)
+    text = content if isinstance(content, str) else json.dumps(content)
+    (root / name / "profile.json").write_text(text)
+
+
+def test_profiles_are_found_by_name(store):
+    assert store.names() == ("host-cpu", "odroid-xu3-a15", "odroid-xu3-a7")
+    profile = store.get("odroid-xu3-a15")
+    assert profile.name == "odroid-xu3-a15"
+    assert profile.target() == make_target(4)
+    assert profile.protocol == Protocol(repeats=5, min_repeat_ms=2.5)
+    assert profile.calibration() is None
+
+
+def test_a_store_without_folders_has_no_profiles(roots):
+    assert ProfileStore(roots).names() == ()
+    with pytest.raises(InputError, match="unknown profile 'x'; list them with: ponas profiles"):
+        ProfileStore(roots).get("x")
+
+
+@pytest.mark.parametrize("name", ["odroid", "odroid-xu3", "Odroid-XU3-A15"])
+def test_an_unknown_name_is_answered_with_those_like_it(store, name):
+    with pytest.raises(InputError, match=rf"unknown profile '{name}'; did you mean odroid-xu3-a"):
+        store.get(name)
+
+
+@pytest.mark.parametrize("name", ["../odroid-xu3-a7", "", ".", "odroid-xu3-a7/profile.json"])
+def test_a_name_is_no_path(store, name):
+    with pytest.raises(InputError, match="unknown profile"):
+        store.get(name)
+
+
+def test_the_users_own_profile_hides_the_one_that_ships(store, roots):
+    write(roots[0], "odroid-xu3-a7", {**BOARD, "name": "odroid-xu3-a7", "description": "mine"})
+    assert store.get("odroid-xu3-a7").file.description == "mine"
+    assert len(store.names()) == 3
+
+
+def without(key):
+    return {k: v for k, v in BOARD.items() if k != key}
+
+
+@pytest.mark.parametrize(
+    ("content", "field"),
+    [
+        ("", "file"),
+        ("{", "file"),
+        ("[]", "file"),
+        (without("target"), "target"),
+        (without("description"), "description"),
+        ({**BOARD, "format": 2}, "format"),
+        ({**BOARD, "runner": "pigeon"}, "runner"),
+        ({**BOARD, "surprise": 1}, "surprise"),
+        ({**BOARD, "name": "Odroid XU3"}, "name"),
+        ({**BOARD, "name": "odroid-xu3-a7"}, "name"),
+        ({**BOARD, "protocol": {"repeats": "many"}}, "protocol.repeats"),
+        (
+            {**BOARD, "target": {**BOARD["target"], "l2_bytes": "big"}},
+            "target.TargetFacts.l2_bytes",
+        ),
+        ({**BOARD, "calibration": {"kernels": 3}}, "calibration.measured_at"),
+    ],
+)
+def test_a_corrupt_profile_is_told_by_path_and_field(store, roots, content, field):
+    write(roots[1], BOARD["name"], content)
+    with pytest.raises(InputError, match=rf"odroid-xu3-a15/profile\.json is corrupt at '{field}'"):
+        store.get(BOARD["name"])
+
+
+def test_a_file_that_is_no_text_is_corrupt_and_no_crash(store, roots):
+    (roots[1] / "host-cpu" / "profile.json").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InputError, match=r"is corrupt at 'file'.*delete its folder"):
+        store.get("host-cpu")
+
+
+def test_facts_that_contradict_each_other_are_refused(store, roots):
+    contradiction = {**BOARD["target"], "channel_block": 6}
+    write(roots[1], BOARD["name"], {**BOARD, "target": contradiction})
+    with pytest.raises(InputError, match="channel_block 6 is not a multiple"):
+        store.get(BOARD["name"]).target()
+
+
+def test_an_unknown_protocol_setting_is_named_with_its_profile(store, roots):
+    write(roots[1], BOARD["name"], {**BOARD, "protocol": {"loops": 3}})
+    with pytest.raises(InputError, match=r"profile 'odroid-xu3-a15' has an unknown .*'loops'"):
+        _ = store.get(BOARD["name"]).protocol
+
+
+def test_saved_is_loaded_and_lies_in_the_users_root(store, roots):
+    file = ProfileFile.model_validate({**BOARD, "calibration": facts(make_target(4)).model_dump()})
+    store.save(file)
+    assert store.get(BOARD["name"]).file == file
+    assert json.loads((roots[1] / BOARD["name"] / "profile.json").read_text()) == BOARD
+    assert store.folder(BOARD["name"]) == roots[0] / BOARD["name"]
+
+
+def test_a_save_that_fails_leaves_the_old_profile_whole(store, monkeypatch):
+    old = store.save(ProfileFile.model_validate(BOARD)).file
+    new = old.model_copy(update={"description": "new"})
+
+    def full(_):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="no space left"):
+        store.save(new)
+    monkeypatch.undo()
+    assert store.get(BOARD["name"]).file == old
+    store.save(new)
+    assert store.get(BOARD["name"]).file == new
+
+
+def test_a_target_is_the_same_after_a_trip_through_json():
+    for target in (make_target(4, 2), host_target()):
+        text = TargetFacts.of(target).model_dump_json()
+        again = TargetFacts.model_validate_json(text).target()
+        assert again == target
+        assert again.digest == target.digest
+
+
+def calibrated_for(store, target, content=HOST):
+    found = facts(target).model_dump()
+    return store.save(ProfileFile.model_validate({**content, "calibration": found}))
+
+
+def test_a_host_is_calibrated_where_it_was_measured(store):
+    assert calibrated_for(store, host_target()).calibration().kernels == 300
+
+
+def test_a_host_calibrated_on_another_machine_counts_as_uncalibrated(store):
+    assert calibrated_for(store, make_target(4)).calibration() is None
+
+
+def test_the_digest_is_of_target_and_calibration(store):
+    plain = store.get("host-cpu").digest
+    assert store.get("host-cpu").digest == plain
+    calibrated = calibrated_for(store, host_target()).digest
+    assert calibrated != plain
+    assert calibrated_for(store, make_target(4)).digest == plain
+    other = facts(host_target()).model_copy(update={"seconds_per_kernel": 2e-6})
+    file = ProfileFile.model_validate({**HOST, "calibration": other.model_dump()})
+    assert store.save(file).digest not in {plain, calibrated}

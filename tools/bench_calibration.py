@@ -1,0 +1,100 @@
+"""Benchmark `calibration`: `host-cpu` calibrated afresh, and its error on whole networks.
+
+Compared with straight lines in operations that are fitted to the same calibration: one over its
+kernels (time of a network is the sum over its kernels) and one over its networks. The user's own
+profile is left alone.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from costmodel.calibration.calibrate import Calibrated, CalibrationSettings, calibrate
+from costmodel.calibration.records import KernelRecord, Measurement
+from costmodel.runners.local import LocalRunner
+from tools.bench import print_line, quick
+from tools.places import profile_store
+from tools.task import PAPER_SPACE, sample_paper_space
+
+FULL = CalibrationSettings(kernels=300, held_out_networks=30, minutes=5.0, space=PAPER_SPACE)
+QUICK = CalibrationSettings(
+    kernels=60, overhead_networks=3, held_out_networks=6, minutes=0.3, space=PAPER_SPACE
+)
+
+
+def main() -> None:
+    """Runs the benchmark."""
+    settings = QUICK if quick(__doc__) else FULL
+    profile = profile_store().get("host-cpu")
+    started = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder, LocalRunner() as runner:
+        result = calibrate(
+            profile.target(),
+            runner,
+            sample_paper_space,
+            protocol=profile.protocol,
+            settings=settings,
+            journal_path=Path(folder) / "journal.jsonl",
+        )
+    minutes = (time.perf_counter() - started) / 60
+    lines = {"kernels": _line_over_kernels(result), "networks": _line_over_networks(result)}
+    best = min(lines.values())
+    print_line(
+        "calibration",
+        {
+            "kernels": result.kernels,
+            "minutes": round(minutes, 2),
+            **{k: v for k, v in result.card.model_dump().items() if k != "split"},
+            "line_in_operations_mape": lines,
+            "mape_over_best_line": round(result.card.mape / best, 4),
+            "failed": len(result.failed),
+        },
+    )
+
+
+def _line_over_kernels(result: Calibrated) -> float:
+    """Mean relative error of Σ (a + b operations) over kernels."""
+    timed = [m for m in result.measurements if m.role == "kernel" and m.rounds]
+    a, b = _line([_flops(m.kernels) for m in timed], [m.seconds for m in timed])
+    held_out = _held_out(result)
+    predicted = [sum(a + b * _flops([k]) for k in m.kernels) for m in held_out]
+    return _mape(predicted, [m.seconds for m in held_out])
+
+
+def _line_over_networks(result: Calibrated) -> float:
+    """Mean relative error of a + b operations over whole networks."""
+    timed = [m for m in result.measurements if m.role == "overhead" and m.rounds]
+    a, b = _line([_flops(m.kernels) for m in timed], [m.seconds for m in timed])
+    held_out = _held_out(result)
+    return _mape([a + b * _flops(m.kernels) for m in held_out], [m.seconds for m in held_out])
+
+
+def _line(operations: Sequence[float], seconds: Sequence[float]) -> tuple[float, float]:
+    """Intercept and slope with the least squares of relative errors."""
+    weights = 1 / np.array(seconds)
+    rows = np.stack([np.ones(len(operations)), np.array(operations)], axis=1) * weights[:, None]
+    intercept, slope = np.linalg.lstsq(rows, np.ones(len(seconds)), rcond=None)[0]
+    return float(intercept), float(slope)
+
+
+def _flops(kernels: Sequence[KernelRecord]) -> float:
+    return float(sum(record.scheduled()[0].flops for record in kernels))
+
+
+def _held_out(result: Calibrated) -> list[Measurement]:
+    return [m for m in result.measurements if m.role == "held_out" and m.rounds]
+
+
+def _mape(predicted: Sequence[float], measured: Sequence[float]) -> float:
+    errors: Any = np.abs(np.array(predicted) / np.array(measured) - 1)
+    return round(float(errors.mean()), 4)
+
+
+if __name__ == "__main__":
+    main()

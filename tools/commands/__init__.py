@@ -1,0 +1,1 @@
+"""The subcommands of `ponas`, a module each."""

@@ -1,0 +1,102 @@
+"""`ponas estimate`: latency of an architecture on a device, kernel by kernel."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from costmodel.estimate import Estimate
+    from costmodel.profile import Profile
+    from kws.architecture import Bounds
+
+
+def estimate_bounds() -> Bounds:
+    """What can be estimated and measured: far beyond what is searched, kernels up to the input."""
+    from kws.architecture import INPUT_SHAPE, Bounds
+
+    size = INPUT_SHAPE[:2]
+    return Bounds(filters=MOST_FILTERS, first_kernel=size, later_kernel=size)
+
+
+MOST_FILTERS = 1024
+
+
+@click.command("estimate", short_help="Latency, per kernel; operations, parameters, memory.")
+@click.argument("architecture")
+@click.option("--profile", default="host-cpu", show_default=True, help="Device by name.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+def command(architecture: str, profile: str, as_json: bool) -> None:
+    """Latency of ARCHITECTURE on a device, kernel by kernel; operations, parameters, memory.
+
+    ARCHITECTURE is a name (seed, kws1 to kws12) or units in Table II's notation, such as
+    "3x3,40 3x3,30 1x1,30 5x5,50 5x5,50 5x5,50".
+    """
+    from kws.architecture import Architecture, to_network
+    from tools.console import print_json
+    from tools.places import profile_store
+
+    parsed = Architecture.parse(architecture, bounds=estimate_bounds())
+    device = profile_store().get(profile)
+    from costmodel.estimate import Estimator
+
+    found = Estimator(device).estimate(to_network(parsed))
+    if as_json:
+        print_json({"architecture": str(parsed), **_document(found)})
+        return
+    _print(str(parsed), found, device)
+
+
+def _document(found: Estimate) -> dict[str, object]:
+    return {
+        "profile": found.profile,
+        "calibrated": found.calibrated,
+        "latency_ms": found.latency_ms,
+        "latency_interval_ms": list(found.latency_interval_ms),
+        "flops": found.flops,
+        "flops_table2": found.flops_table2,
+        "params": found.params,
+        "peak_memory_bytes": found.peak_memory_bytes,
+        "overhead_ms": found.overhead_ms,
+        "kernels": [
+            {
+                "name": kernel.kernel.title,
+                "latency_ms": kernel.seconds * 1e3,
+                "schedule": str(kernel.schedule),
+                "roofline_ms": kernel.roofline_seconds * 1e3,
+                "flops": kernel.kernel.flops,
+                "digest": kernel.digest,
+            }
+            for kernel in found.kernels
+        ],
+    }
+
+
+def _print(text: str, found: Estimate, profile: Profile) -> None:
+    from tools.calibration import card_line
+    from tools.console import print_table, say
+
+    print_table(
+        f"{text} on {found.profile}",
+        ("kernel", "latency µs", "roofline µs", "MFLOP", "schedule"),
+        [
+            (
+                kernel.kernel.title,
+                f"{kernel.seconds * 1e6:.1f}",
+                f"{kernel.roofline_seconds * 1e6:.1f}",
+                f"{kernel.kernel.flops / 1e6:.2f}",
+                str(kernel.schedule),
+            )
+            for kernel in found.kernels
+        ],
+    )
+    low, high = found.latency_interval_ms
+    label = "latency" if found.calibrated else "roofline (NOT calibrated)"
+    click.echo(f"{label}: {found.latency_ms:.3f} ms  (80 % interval {low:.3f} to {high:.3f} ms)")
+    click.echo(
+        f"operations: {found.flops_table2 / 1e6:.1f} M as in Table II, "
+        f"{found.flops / 1e6:.1f} M by Equation 1;  parameters: {found.params:,};  "
+        f"peak memory: {found.peak_memory_bytes / 1024:.0f} KiB"
+    )
+    say(card_line(profile))

@@ -1,0 +1,57 @@
+"""`ponas profiles`: the devices, calibrated or not, with their error."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command("profiles", short_help="List devices, calibrated or not, with their error.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+def command(as_json: bool) -> None:
+    """List devices, calibrated or not, with their error on networks held out."""
+    from tools.console import print_json, print_table
+    from tools.places import profile_store
+
+    store = profile_store()
+    rows = []
+    for name in store.names():
+        profile = store.get(name)
+        target, facts = profile.target(), profile.calibration()
+        card = facts.error if facts else None
+        rows.append(
+            {
+                "name": name,
+                "description": profile.file.description,
+                "target": str(target.tvm_dict().get("mcpu", target.tvm_dict()["kind"])),
+                "cores": target.cores,
+                "calibrated": facts is not None,
+                "origin": facts.origin if facts else "not calibrated: roofline estimate",
+                "measured_at": facts.measured_at if facts else None,
+                "kernels": facts.kernels if facts else 0,
+                "error": card.model_dump() if card else None,
+            }
+        )
+    if as_json:
+        print_json(rows)
+        return
+    print_table(
+        "Devices",
+        ("name", "target", "cores", "calibrated", "mean error", "±5 %", "±10 %", "kernels"),
+        [
+            (
+                str(row["name"]),
+                str(row["target"]),
+                str(row["cores"]),
+                "yes" if row["calibrated"] else "no: roofline only",
+                *_errors(row["error"]),
+                str(row["kernels"]),
+            )
+            for row in rows
+        ],
+    )
+
+
+def _errors(card: object) -> tuple[str, str, str]:
+    if not isinstance(card, dict):
+        return "-", "-", "-"
+    return f"{card['mape']:.1%}", f"{card['within_5']:.0%}", f"{card['within_10']:.0%}"

@@ -1,0 +1,271 @@
+"""`ponas search`: search an architecture for a device by its profile's name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from costmodel.profile import Profile
+    from search.recorder import StudyRecorder
+    from tools.console import Stages
+    from tools.job import Job, Request
+
+DEMO_STUDY = Path("ponas-demo.study")
+DEMO: dict[str, Any] = {
+    "candidates": 20,
+    "iterations": 160,
+    "finetune_iterations": 300,
+    "max_filters": 40,
+    "filters_step": 8,
+    "learning_rate": 2e-3,
+}
+"""A search of minutes on two cores: few candidates, small networks, short training."""
+
+
+def _kernel(_context: click.Context, _option: click.Parameter, text: str) -> tuple[int, int]:
+    """A kernel bound such as 5x10."""
+    parts = text.lower().replace("×", "x").split("x")
+    if len(parts) != 2 or not all(p.isdigit() and int(p) >= 1 for p in parts):
+        raise click.BadParameter(f"'{text}' is no kernel size; write it as 5x10")
+    return int(parts[0]), int(parts[1])
+
+
+def search_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that `search` and `compare` share."""
+    positive = click.IntRange(min=1)
+    options = [
+        click.option("--profile", default="host-cpu", show_default=True, help="Device by name."),
+        click.option("--data", default="generated", show_default=True,
+                     help="Folder or archive in the Speech Commands layout, or 'generated'."),
+        click.option("--candidates", type=positive, default=40, show_default=True,
+                     help="Candidates trained in all phases together."),
+        click.option("--initial", type=positive, help="Of these in the first phase. [default: half]"
+        ),
+        click.option("--refine", type=positive,
+                     help="Of these in each later phase. [default: an eighth]"),
+        click.option("--freeze", type=positive, default=1, show_default=True,
+                     help="Parameters frozen after each phase."),
+        click.option("--minutes", type=click.FloatRange(min=0, min_open=True),
+                     help="Wall-clock limit of the phases. [default: none]"),
+        click.option("--iterations", type=positive, default=400, show_default=True,
+                     help="Training iterations of a candidate."),
+        click.option("--finetune-iterations", type=click.IntRange(min=0), default=1500,
+                     show_default=True, help="Of each member of the front; 0: none."),
+        click.option("--learning-rate", type=float, default=1e-3, show_default=True,
+                     help="Of Adam at the beginning."),
+        click.option("--batch", type=positive, default=25, show_default=True,
+                     help="Clips an iteration of the search."),
+        click.option("--finetune-batch", type=positive, default=100, show_default=True,
+                     help="Clips an iteration of fine-tuning."),
+        click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
+                     help="Seed of every random choice."),
+        click.option("--max-filters", type=positive, default=100, show_default=True,
+                     help="Largest number of filters of a unit."),
+        click.option("--filters-step", type=positive, default=10, show_default=True,
+                     help="Filters are multiples of this."),
+        click.option("--first-kernel", default="5x10", show_default=True, callback=_kernel,
+                     help="Largest kernel of the first unit."),
+        click.option("--later-kernel", default="5x5", show_default=True, callback=_kernel,
+                     help="Largest kernel of the other units."),
+        click.option("--device", default="cpu", show_default=True, help="Torch device that trains."),
+        click.option("--threads", type=positive, help="CPU threads that train. [default: all cores]"),
+        click.option("--bfloat16/--float32", default=False, show_default=True,
+                     help="Number format of the convolutions in training."),
+        click.option("--time-shift", "time_shift_frames", type=click.IntRange(min=0), default=0,
+                     show_default=True, help="Augmentation: frames that clips are shifted by."),
+    ]  # fmt: skip
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+@click.command("search", short_help="Search an architecture for a device by its profile's name.")
+@click.option(
+    "--objective",
+    type=click.Choice(["latency", "flops"]),
+    default="latency",
+    show_default=True,
+    help="The cost that is minimised beside the error.",
+)
+@click.option(
+    "--max-latency-ms",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Candidates predicted slower are not trained.",
+)
+@click.option(
+    "--study",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The study's file. [default: ponas-PROFILE-OBJECTIVE.study]",
+)
+@click.option("--resume", is_flag=True, help="Go on with the study; its own settings hold.")
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The page's file. [default: STUDY.html]",
+)
+@click.option(
+    "--measure/--no-measure",
+    "measured",
+    default=True,
+    show_default=True,
+    help="Time the front on the device at the end.",
+)
+@click.option(
+    "--demo", is_flag=True, help="Ten minutes, everything built in: what `make search` runs."
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+@search_options
+@click.pass_context
+def command(
+    context: click.Context,
+    /,
+    objective: str,
+    max_latency_ms: float | None,
+    study: Path | None,
+    resume: bool,
+    report: Path | None,
+    measured: bool,
+    demo: bool,
+    as_json: bool,
+    **options: Any,  # noqa: ANN401
+) -> None:
+    """Search an architecture that is accurate and fast on a device.
+
+    Ends with the Pareto table and a page. Stopped or killed at any moment, it goes on with
+    --resume; --candidates and --minutes may then be raised.
+    """
+    from tools.job import Request
+
+    if demo:
+        options.update({k: v for k, v in DEMO.items() if not _given(context, k)})
+        study = study or DEMO_STUDY
+    path = study or Path(f"ponas-{options['profile']}-{objective}.study")
+    request = Request(objective=objective, max_latency_ms=max_latency_ms, **options)
+    if resume or (demo and path.exists()):
+        changes = {
+            name: options[name] for name in ("candidates", "minutes") if _given(context, name)
+        }
+        profile = options["profile"] if _given(context, "profile") else None
+        search_study(
+            path,
+            None,
+            profile=profile,
+            changes=changes,
+            report=report,
+            measured=measured,
+            demo=demo,
+            as_json=as_json,
+        )
+        return
+    search_study(path, request, profile=None, changes={}, report=report, measured=measured,
+                 demo=demo, as_json=as_json)  # fmt: skip
+
+
+def search_study(
+    path: Path,
+    request: Request | None,
+    *,
+    profile: str | None,
+    changes: dict[str, Any],
+    report: Path | None,
+    measured: bool,
+    demo: bool,
+    as_json: bool,
+) -> None:
+    """Starts a study (or goes on with it where ``request`` is None), to the table and the page."""
+    from tools import job as jobs
+    from tools.console import say, stages
+    from tools.front import measure_front
+    from tools.narrate import Narrator
+
+    with stages() as progress:
+        if request is None:
+            job, recorder = jobs.resume(path, progress, profile=profile)
+            jobs.extend(
+                recorder, candidates=changes.get("candidates"), minutes=changes.get("minutes")
+            )
+        else:
+            _check_new(path)
+            if demo:
+                calibrate_if_needed(request.profile, progress)
+            job = jobs.open_job(request, progress)
+            recorder = jobs.create(job, path)
+    with recorder:
+        _say_what(job, path)
+        candidates = recorder.settings.max_trials or job.request.candidates
+        with stages() as progress:
+            narrator = Narrator(progress, candidates=candidates, done=_finished(recorder))
+            try:
+                jobs.run_job(job, recorder, on_event=narrator, on_iteration=narrator.on_iteration)
+            except KeyboardInterrupt:
+                say(f"stopped; go on with: ponas search --resume --study {path}")
+                raise
+            if measured and recorder.front():
+                progress.line("timing the front on the device")
+                measure_front(recorder, job.estimator, job.profile)
+        _end(job, recorder, report or path.with_name(f"{path.name}.html"), as_json=as_json)
+
+
+def calibrate_if_needed(name: str, progress: Stages) -> Profile:
+    """The profile, calibrated on the spot where it is not yet."""
+    from tools.calibration import calibrate_profile, quick_settings
+    from tools.places import profile_store
+
+    store = profile_store()
+    profile = store.get(name)
+    if profile.calibration() is not None:
+        return profile
+    progress.line(f"calibrating {name}: timing kernels on this machine (about a minute)")
+    return calibrate_profile(store, profile, quick_settings(), progress)
+
+
+def _given(context: click.Context, name: str) -> bool:
+    return context.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE
+
+
+def _check_new(path: Path) -> None:
+    """Before minutes are spent on data and calibration."""
+    from search.errors import InputError
+
+    if path.exists():
+        raise InputError(
+            f"study {path} exists already; go on with it: ponas search --resume --study {path}, "
+            "or give another path with --study"
+        )
+
+
+def _finished(recorder: StudyRecorder) -> int:
+    return sum(trial.state in ("finished", "failed") for trial in recorder.trials())
+
+
+def _say_what(job: Job, path: Path) -> None:
+    from tools.calibration import card_line
+    from tools.console import say
+
+    clips = {split: len(part.labels) for split, part in job.data.splits.items()}
+    say(f"study {path}; stop it at any moment, go on with: ponas search --resume --study {path}")
+    say(card_line(job.profile))
+    say(
+        f"data {job.request.data}: {clips['training']} clips to train, "
+        f"{clips['validation']} to validate, {clips['testing']} to test, of "
+        f"{len(job.data.words)} words"
+    )
+
+
+def _end(job: Job, recorder: StudyRecorder, page: Path, *, as_json: bool) -> None:
+    from tools.console import print_json, say
+    from tools.front import members, seed_member
+    from tools.report import write_study_page
+    from tools.results import pareto_table, search_document
+
+    rows = members(recorder, job.estimator)
+    write_study_page(recorder, job.estimator, page)
+    if as_json:
+        print_json(search_document(recorder, rows, page))
+    else:
+        pareto_table(rows, seed_member(recorder, job.estimator))
+    say(f"page: {page.resolve()}")

@@ -1,0 +1,120 @@
+"""The result of a search as rows: predicted, measured and fine-tuned figures of the front."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from costmodel.estimate import Estimate, Estimator
+from costmodel.measure import measure_networks
+from costmodel.profile import Profile
+from costmodel.runners.local import LocalRunner
+from kws.architecture import SEED, Architecture, to_network
+from search.recorder import StudyRecorder
+from search.study import FineTuned, Study, Trial
+from tools.job import MEASURED
+from tools.task import ERROR, architecture_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """A Pareto-optimal architecture (or the seed, for comparison)."""
+
+    architecture: str
+    trial: int | None
+    """None for the seed where the search did not train it."""
+    search_error: float | None
+    """Share of validation clips wrong after the search's training budget."""
+    error: float | None
+    """The same after fine-tuning, where there was one, else `search_error`."""
+    test_error: float | None
+    """Share of test clips wrong after fine-tuning."""
+    latency_ms: float
+    """Predicted."""
+    measured_ms: float | None
+    flops: int
+    """Equation 1."""
+    flops_table2: int
+    estimate: Estimate
+
+    def json(self) -> dict[str, object]:
+        """The member as `ponas search --json` gives it."""
+        names = (
+            "architecture", "trial", "search_error", "error", "test_error", "latency_ms",
+            "measured_ms", "flops", "flops_table2",
+        )  # fmt: skip
+        return {name: getattr(self, name) for name in names}
+
+
+def members(study: Study, estimator: Estimator) -> tuple[Member, ...]:
+    """The front's members by latency, with what the study knows of each."""
+    tuned = {each.trial: each for each in study.finetuned() if each.state == "finished"}
+    measured: Mapping[str, float] = study.annotation(MEASURED) or {}
+    rows = [_member(trial, tuned.get(trial.number), measured, estimator) for trial in study.front()]
+    return tuple(sorted(rows, key=lambda row: row.latency_ms))
+
+
+def seed_member(study: Study, estimator: Estimator) -> Member:
+    """The seed architecture, with its figures where the search tried it."""
+    measured: Mapping[str, float] = study.annotation(MEASURED) or {}
+    tried = [
+        t for t in study.trials()
+        if t.state == "finished" and architecture_of(t.parameters) == SEED
+    ]  # fmt: skip
+    if tried:
+        tuned = {each.trial: each for each in study.finetuned() if each.state == "finished"}
+        return _member(tried[0], tuned.get(tried[0].number), measured, estimator)
+    return _row(SEED, None, None, None, measured, estimator)
+
+
+def measure_front(
+    study: StudyRecorder, estimator: Estimator, profile: Profile
+) -> Mapping[str, float]:
+    """Times the front and the seed on the device in one run, and keeps the times in the study."""
+    architectures = [SEED, *(architecture_of(trial.parameters) for trial in study.front())]
+    times = measure_architectures(architectures, estimator, profile)
+    study.annotate(MEASURED, times)
+    return times
+
+
+def measure_architectures(
+    architectures: Sequence[Architecture], estimator: Estimator, profile: Profile
+) -> dict[str, float]:
+    """Milliseconds of one inference by architecture text, all in one run of the runner."""
+    programs = {str(a): estimator.estimate(to_network(a)).program for a in architectures}
+    with LocalRunner() as runner:
+        return measure_networks(programs, runner, profile.protocol)
+
+
+def _member(
+    trial: Trial,
+    tuned: FineTuned | None,
+    measured: Mapping[str, float],
+    estimator: Estimator,
+) -> Member:
+    architecture = architecture_of(trial.parameters)
+    return _row(architecture, trial, trial.values[ERROR], tuned, measured, estimator)
+
+
+def _row(
+    architecture: Architecture,
+    trial: Trial | None,
+    error: float | None,
+    tuned: FineTuned | None,
+    measured: Mapping[str, float],
+    estimator: Estimator,
+) -> Member:
+    estimate = estimator.estimate(to_network(architecture))
+    values = tuned.values if tuned is not None else {}
+    return Member(
+        architecture=str(architecture),
+        trial=trial.number if trial is not None else None,
+        search_error=error,
+        error=values.get("error", error),
+        test_error=values.get("test_error"),
+        latency_ms=estimate.latency_ms,
+        measured_ms=measured.get(str(architecture)),
+        flops=estimate.flops,
+        flops_table2=estimate.flops_table2,
+        estimate=estimate,
+    )

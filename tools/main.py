@@ -1,0 +1,107 @@
+"""The command `ponas`: finds the subcommand, and turns every mistake into one clear line."""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import os
+import sys
+
+import click
+
+COMMANDS = ("profiles", "calibrate", "estimate", "search", "compare", "measure", "report", "data")
+"""In the order of the help text; each is ``command`` in ``tools.commands.<name>``."""
+
+OK, OUR_FAILURE, USERS_MISTAKE, INTERRUPTED = 0, 1, 2, 130
+
+
+class _Commands(click.Group):
+    """Subcommands, each in a module of its own that imports what is heavy when it runs."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"tools.commands.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="ponas", prog_name="ponas")
+def cli() -> None:
+    """Performance-oriented neural architecture search.
+
+    Finds keyword-spotting networks that are accurate and fast on your own device.
+    """
+
+
+def main() -> None:
+    """Runs the command line and ends the process: 0 success, 2 a user's mistake, 1 our failure."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Runs one command and gives its exit status; errors are one line on standard error."""
+    try:
+        cli.main(args=arguments, prog_name="ponas", standalone_mode=False)
+    except click.exceptions.Exit as ended:
+        return ended.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return _fail("stopped; what was finished is kept", INTERRUPTED)
+    except click.ClickException as error:
+        return _fail(_with_help(error), USERS_MISTAKE)
+    except BrokenPipeError:
+        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - the reader is gone
+        return OUR_FAILURE
+    except Exception as error:
+        status = _status(error)
+        if status is None:
+            raise
+        return _fail(_line(error), status)
+    return OK
+
+
+def _status(error: Exception) -> int | None:
+    """2 for a user's mistake, 1 for what let us down, None for a fault of the program itself."""
+    from costmodel.errors import CostModelError
+    from costmodel.errors import InputError as CostModelInputError
+    from kws.errors import InputError as KwsInputError
+    from kws.errors import KwsError
+    from search.errors import InputError as SearchInputError
+    from search.errors import SearchError
+
+    if isinstance(error, CostModelInputError | KwsInputError | SearchInputError):
+        return USERS_MISTAKE
+    if isinstance(error, CostModelError | KwsError | SearchError | OSError):
+        return OUR_FAILURE
+    return None
+
+
+def _line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        where = f" at {error.filename}" if error.filename else ""
+        return f"the disk is full{where}; make room and run the command again, nothing is lost"
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split())
+
+
+def _with_help(error: click.ClickException) -> str:
+    message = " ".join(error.format_message().split())
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        return f"{message.rstrip('.')}; see: {error.ctx.command_path} --help"
+    return message
+
+
+def _fail(line: str, status: int) -> int:
+    sys.stderr.write(f"ponas: {line}\n")
+    return status
+
+
+if __name__ == "__main__":
+    main()

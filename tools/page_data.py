@@ -1,0 +1,373 @@
+"""What a page shows, as plain data: a study, a calibration, a comparison, each where there is one.
+
+Every number may be missing (None; NaN and infinities count as missing) and is then shown as a
+dash, never drawn. Errors are shares of clips in [0, 1]; times carry their unit in their names;
+operations are Table II's count. Texts are shown as they are, whatever characters they hold.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+TrialState = Literal["running", "finished", "infeasible", "failed"]
+
+Cost = Literal["latency", "operations"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kernel:
+    """One scheduled kernel of an architecture, in order of execution."""
+
+    title: str
+    """What it computes, such as ``conv 3x3,40 on 40x16x1``."""
+
+    schedule: str
+    """How its loops run on the device."""
+
+    predicted_us: float | None
+    """Time that the cost model gives it."""
+
+    roofline_us: float | None = None
+    """Time that arithmetic or memory alone would need: no schedule is faster."""
+
+    measured_us: float | None = None
+    """Time on the device, where the kernel was timed by itself."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """An architecture and what is known of it."""
+
+    architecture: str
+    """Its text form, such as ``3x3,40 1x1,30``."""
+
+    error: float | None = None
+    """Share of validation clips wrong after the search's own, short training."""
+
+    tuned_error: float | None = None
+    """The same after fine-tuning."""
+
+    test_error: float | None = None
+    """Share of test clips wrong, after fine-tuning where there was one."""
+
+    latency_ms: float | None = None
+    """Predicted time of one inference; a roofline estimate where the device is not calibrated."""
+
+    latency_interval_ms: tuple[float, float] | None = None
+    """Low and high bound, meant to hold the measured latency of 80 % of networks."""
+
+    measured_ms: float | None = None
+    """Time of one inference on the device, end to end."""
+
+    flops: int | None = None
+    """Operations of one inference, as Table II counts them."""
+
+    kernels: tuple[Kernel, ...] = ()
+    """Its kernels in order of execution."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial(Candidate):
+    """A candidate that a search tried."""
+
+    number: int
+    """Its number in the study, from 0."""
+
+    phase: int
+    """The phase that it was tried in, from 0; people see it from 1."""
+
+    state: TrialState
+    """What became of it."""
+
+    on_front: bool = False
+    """Whether no other finished trial is better in every objective."""
+
+    curve: tuple[tuple[int, float], ...] = ()
+    """Its learning curve: (step, value), in `Study.curve_name`."""
+
+    failure: str | None = None
+    """One line on what went wrong, of a failed trial."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frozen:
+    """A parameter that a phase's end froze, and how clear that was."""
+
+    parameter: str
+    """Its name in the space."""
+
+    value: str
+    """The setting that was most common on the front."""
+
+    share: float
+    """Share of the front with this setting, in (0, 1]."""
+
+    margin: float
+    """Share of the front by which it won over the next most common setting, in [0, 1]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    """A phase of a search."""
+
+    number: int
+    """From 0; people see it from 1."""
+
+    trials: int
+    """Trials in it, infeasible and failed ones counted."""
+
+    planned: int | None = None
+    """Trials it was meant to have."""
+
+    frozen: tuple[Frozen, ...] = ()
+    """What was frozen at its end."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Device:
+    """What latencies are of, and where they come from."""
+
+    name: str
+    """The profile's name."""
+
+    description: str
+    """What the profile says it is."""
+
+    calibrated: bool
+    """Whether predictions rest on measurements of this very device."""
+
+    origin: str = ""
+    """Who measured, on which machine, when; with what error on networks held out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSet:
+    """What the networks were trained and judged on."""
+
+    name: str
+    """A word for it, or its folder."""
+
+    origin: str
+    """Where it comes from, generated speech named as such."""
+
+    words: tuple[str, ...] = ()
+    """The classes that are told apart."""
+
+    training_clips: int | None = None
+    """Clips trained on."""
+
+    validation_clips: int | None = None
+    """Clips that errors of the search are shares of."""
+
+    test_clips: int | None = None
+    """Clips that test errors are shares of."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Objective:
+    """What a search minimised."""
+
+    name: str
+    """As constraints name it: ``error``, ``latency:host-cpu``."""
+
+    unit: str
+    """Its unit; empty for a bare number."""
+
+    origin: str = ""
+    """Where its numbers come from."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """A command line that goes on from here."""
+
+    purpose: str
+    """What it does, in words: ``go on with this search``."""
+
+    line: str
+    """The line, to be copied."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """A search: what it was of, all its trials, what it froze."""
+
+    created: str
+    """When it began, ready to be read."""
+
+    objectives: tuple[Objective, ...]
+    """What it minimised, in order."""
+
+    cost: Cost
+    """Which cost stood against the error: the horizontal axis of the front."""
+
+    device: Device
+    """The device that latencies are of."""
+
+    data: DataSet
+    """What the networks were trained on."""
+
+    trials: tuple[Trial, ...]
+    """All trials by number."""
+
+    phases: tuple[Phase, ...]
+    """All phases begun, in order."""
+
+    seed: int
+    """The one source of every random choice."""
+
+    seed_architecture: Candidate | None = None
+    """The hand-made network that the front is compared with."""
+
+    curve_name: str = "training loss"
+    """What learning curves show."""
+
+    settings: tuple[tuple[str, str], ...] = ()
+    """Further settings: (label, value)."""
+
+    commands: tuple[Command, ...] = ()
+    """Command lines that go on with it or make it again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldOut:
+    """A whole network that the calibration never saw."""
+
+    name: str
+    """Its architecture, or a word for it."""
+
+    predicted_ms: float
+    """Predicted end-to-end latency."""
+
+    measured_ms: float
+    """Measured end-to-end latency."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """How well a device's cost model predicts networks that it was not fitted to."""
+
+    device: Device
+    """The device calibrated."""
+
+    kernels: int
+    """Kernels timed."""
+
+    minutes: float
+    """What the calibration took."""
+
+    space: str
+    """What the timed networks were drawn from."""
+
+    mape: float
+    """Mean of |predicted / measured - 1| over the held-out networks."""
+
+    within_5: float
+    """Share of held-out networks predicted within ±5 %."""
+
+    within_10: float
+    """Share of held-out networks predicted within ±10 %."""
+
+    interval: float
+    """|predicted / measured - 1| that 80 % of networks stay within."""
+
+    networks: int
+    """Held-out networks."""
+
+    split: str
+    """What held out means."""
+
+    bias: float | None = None
+    """Mean of predicted / measured - 1."""
+
+    held_out: tuple[HeldOut, ...] = ()
+    """The held-out networks, for the picture."""
+
+    failed: tuple[str, ...] = ()
+    """Jobs that could not be measured, with the reason."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparedFront:
+    """The front that one objective led to."""
+
+    name: str
+    """What the search minimised beside the error: ``operations``, ``latency``."""
+
+    candidates: tuple[Candidate, ...]
+    """Its members."""
+
+    hypervolume: float | None = None
+    """Of the members in error and latency; see `Comparison.hypervolume_note`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankCorrelation:
+    """How well one number orders networks as another does."""
+
+    of: str
+    """Which two, such as ``operations against measured latency``."""
+
+    spearman: float | None
+    """Spearman's coefficient, in [-1, 1]."""
+
+    kendall: float | None = None
+    """Kendall's tau-b, in [-1, 1]."""
+
+    networks: int
+    """How many networks were ordered."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EqualAccuracy:
+    """The fastest network of each front that is at least so accurate."""
+
+    error: float
+    """Largest error allowed."""
+
+    latency_ms: tuple[float | None, ...]
+    """One a front, in their order; None where no member is so accurate."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Two or more fronts for the same device side by side."""
+
+    device: Device
+    """The device that all were measured on."""
+
+    fronts: tuple[ComparedFront, ...]
+    """The fronts, at least two."""
+
+    seeds: tuple[int, ...] = ()
+    """Seeds of the searches that were compared."""
+
+    ranks: tuple[RankCorrelation, ...] = ()
+    """What predicts measured latency how well."""
+
+    equal_accuracy: tuple[EqualAccuracy, ...] = ()
+    """Latency at equal accuracy, row by row."""
+
+    hypervolume_note: str = ""
+    """Unit and reference point of the hypervolumes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """One page; a part that is None is left out."""
+
+    title: str
+    """What stands at its head and in the browser's tab."""
+
+    made: str
+    """When and by which version it was made, ready to be read."""
+
+    study: Study | None = None
+    """The search, for `ponas report` and `ponas search`."""
+
+    calibration: Calibration | None = None
+    """The calibration of the study's device, or the one that `ponas calibrate` just made."""
+
+    comparison: Comparison | None = None
+    """Objectives side by side, for `ponas compare`."""

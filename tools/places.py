@@ -1,0 +1,35 @@
+"""Where a user's files are: profiles, caches, studies. Only the command line decides this."""
+
+from __future__ import annotations
+
+import os
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import platformdirs
+
+if TYPE_CHECKING:
+    from costmodel.profile import ProfileStore
+
+HOME_VARIABLE = "PONAS_HOME"
+"""Where this is set, everything of the user's lies below it."""
+
+
+def data_dir() -> Path:
+    """Calibrated profiles and what else must not be lost."""
+    home = os.environ.get(HOME_VARIABLE)
+    return Path(home) if home else Path(platformdirs.user_data_path("ponas"))
+
+
+def cache_dir() -> Path:
+    """Speech sets and features: made again where they are missing."""
+    home = os.environ.get(HOME_VARIABLE)
+    return Path(home) / "cache" if home else Path(platformdirs.user_cache_path("ponas"))
+
+
+def profile_store() -> ProfileStore:
+    """The user's profiles before those that ship."""
+    from costmodel.profile import ProfileStore
+
+    return ProfileStore([data_dir() / "profiles", Path(str(files("hw_profiles")))])
