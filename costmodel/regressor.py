@@ -92,7 +92,7 @@ class RatioModel:
     def load(path: Path, names: Sequence[str]) -> RatioModel:
         """The model that `save` wrote. Raises InputError where it is not one for ``names``."""
         try:
-            with np.load(path, allow_pickle=False) as stored:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 if int(stored["format"]) != FORMAT or tuple(stored["names"]) != tuple(names):
                     raise InputError(
                         f"the model {path} is of another version of ponas; calibrate again"

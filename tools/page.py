@@ -2,7 +2,7 @@
 
 `render` is a pure function of a `Page`. The page opens from disk with no network: plotly's
 JavaScript is part of it, which is 4.8 MB of the page whatever it shows (1.5 MB when compressed;
-the plotly wheel holds no smaller bundle), besides about 50 kB and 1 kB a trial. Its content
+the plotly wheel holds no smaller bundle), besides about 60 kB and 2 kB a trial. Its content
 security policy forbids it to load anything and runs only the scripts written here, so that a text
 from a data set or a study can never become code.
 """
@@ -137,4 +137,4 @@ def _policy(scripts: list[str]) -> str:
 def _json(data: object) -> str:
     """JSON that stays inside its element whatever its texts hold; NaN is refused."""
     text = json.dumps(data, allow_nan=False, ensure_ascii=True, separators=(",", ":"))
-    return text.replace(">", "\\u003e").replace("&", "\\u0026")
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
