@@ -79,7 +79,7 @@ class Executable:
             self._device,
             number=1,
             repeat=protocol.repeats,
-            min_repeat_ms=int(protocol.min_repeat_ms),
+            min_repeat_ms=protocol.min_repeat_ms,
         )
         return tuple(float(sample) for sample in evaluator(*self._arguments).results)
 

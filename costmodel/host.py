@@ -5,9 +5,11 @@ from __future__ import annotations
 import platform
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import psutil
 
+from costmodel.errors import DeviceError
 from costmodel.target import FLOAT_BYTES, Target, freeze_tvm_target
 
 ASSUMED_FREQUENCY_MHZ = 3000.0
@@ -25,8 +27,7 @@ _SYSTEM_CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 @cache
 def host_target(cores: int = 1) -> Target:
     """The CPU here as LLVM knows it, with caches and clock as the system states them."""
-    from tvm.target import codegen
-
+    codegen = _llvm()
     cpu, triple = codegen.llvm_get_system_cpu(), codegen.llvm_get_system_triple()
     tvm_target = {"kind": "llvm", "mcpu": cpu, "mtriple": triple, "num-cores": cores}
     lanes = _vector_bits(tvm_target) // (8 * FLOAT_BYTES)
@@ -47,6 +48,19 @@ def host_target(cores: int = 1) -> Target:
         channel_block=lanes if lanes >= 8 else 2 * lanes,
         cores=cores,
     )
+
+
+def _llvm() -> Any:  # noqa: ANN401 - TVM has no types
+    """TVM's door to LLVM; DeviceError where there is no compiler."""
+    cure = "install the pinned wheel: pip install apache-tvm==0.27.0.post1"
+    try:
+        import tvm
+        from tvm.target import codegen
+    except ImportError as error:
+        raise DeviceError(f"no compiler: TVM cannot be imported ({error}); {cure}") from error
+    if not tvm.runtime.enabled("llvm"):
+        raise DeviceError(f"no compiler: this TVM was built without LLVM; {cure}")
+    return codegen
 
 
 def processor_name() -> str:

@@ -109,8 +109,15 @@ class Profile:
     @property
     def protocol(self) -> Protocol:
         """How the device is measured."""
-        integers = {"repeats", "rounds", "max_rounds"}
-        values = {k: int(v) if k in integers else v for k, v in self.file.protocol.items()}
+        values: dict[str, float | int] = {}
+        for field, value in self.file.protocol.items():
+            whole = field != "agreement"
+            if whole and value != int(value):
+                raise InputError(
+                    f"profile '{self.name}' has {value} for protocol field '{field}', "
+                    "which is a whole number"
+                )
+            values[field] = int(value) if whole else value
         try:
             return Protocol(**values)  # type: ignore[arg-type]
         except TypeError as error:

@@ -15,7 +15,7 @@ class Protocol:
 
     repeats: int = 7
     """Samples taken in a round; each is a mean over enough runs to fill ``min_repeat_ms``."""
-    min_repeat_ms: float = 5.0
+    min_repeat_ms: int = 5
     """Shortest time of one sample."""
     rounds: int = 2
     """Times that the whole list is gone through at least, in a new random order each time."""

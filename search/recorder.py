@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from search import schema
 from search.errors import InputError, StudyError
@@ -167,7 +167,7 @@ class StudyRecorder(Study):
             )
         self._remove_directory(result.trial, "finetune")
 
-    def annotate(self, key: str, document: Any) -> None:
+    def annotate(self, key: str, document: object) -> None:
         """Keeps anything JSON can carry under a key of the caller's, in place of an earlier one."""
         with self._transaction() as connection:
             connection.execute(

@@ -28,6 +28,11 @@ def quick_settings() -> CalibrationSettings:
     )
 
 
+def overhead_networks(kernels: int) -> int:
+    """Networks timed whole and in parts: their kernels are at most a third of all."""
+    return max(2, min(12, kernels // 24))
+
+
 def calibrate_profile(
     store: ProfileStore, profile: Profile, settings: CalibrationSettings, stages: Stages
 ) -> Profile:

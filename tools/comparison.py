@@ -33,7 +33,7 @@ def compare(fronts: Mapping[str, Sequence[Point]]) -> dict[str, Any]:
     Hypervolume: of (error, measured ms) under one reference point for all, as a share of it.
     Latency at equal accuracy: for each error that a member of any front has, the fastest
     measured member of each front that is at least as accurate (null where there is none).
-    Rank: how well operations and prediction order the measured times.
+    Rank: how well (null where it is not defined) operations and prediction order the measured times.
     """
     everything = [point for points in fronts.values() for point in points]
     if not everything:
@@ -57,7 +57,8 @@ def measured_front(points: Sequence[Point]) -> list[Point]:
     if not points:
         return []
     costs = np.array([[p.error, p.measured_ms] for p in points])
-    return sorted((points[i] for i in front(costs)), key=lambda p: p.measured_ms)
+    best = [point for point, on_front in zip(points, front(costs), strict=True) if on_front]
+    return sorted(best, key=lambda p: p.measured_ms)
 
 
 def rank_agreement(points: Sequence[Point], *, band: float | None = None) -> dict[str, Any]:
@@ -79,8 +80,8 @@ def rank_agreement(points: Sequence[Point], *, band: float | None = None) -> dic
         "n": len(points),
         **{
             name: {
-                "spearman": float(spearmanr(values, measured).statistic),
-                "kendall": float(kendalltau(values, measured).statistic),
+                "spearman": _coefficient(spearmanr, values, measured),
+                "kendall": _coefficient(kendalltau, values, measured),
             }
             for name, values in by.items()
         },
@@ -105,6 +106,15 @@ def verdict(result: Mapping[str, Any]) -> str:
         f"at equal accuracy the search for {better} found networks {size:.2f} times as fast as "
         f"the search for {worse} (geometric mean of {len(ratios)} accuracies, measured)"
     )
+
+
+def _coefficient(
+    correlation: Any, values: np.ndarray[Any, Any], measured: np.ndarray[Any, Any]
+) -> float | None:
+    """A rank correlation; None where one side is all the same, so that there is none."""
+    if np.ptp(values) == 0 or np.ptp(measured) == 0:
+        return None
+    return float(correlation(values, measured).statistic)
 
 
 def _volume(points: Sequence[Point], reference: np.ndarray[Any, Any]) -> float:

@@ -33,6 +33,8 @@ class Stages:
 
     def update(self, stage: str, done: int, total: int, note: str = "") -> None:
         """Says that ``done`` of ``total`` of a stage are done."""
+        if not total:
+            return
         text = f"{stage} {note}".strip()
         if self._progress is None:
             if done >= total and stage not in self._ended:

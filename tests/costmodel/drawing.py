@@ -100,6 +100,6 @@ BOARD = {
     "description": "A board",
     "runner": "local",
     "target": TargetFacts.of(make_target(4)).model_dump(),
-    "protocol": {"repeats": 5, "min_repeat_ms": 2.5},
+    "protocol": {"repeats": 5, "min_repeat_ms": 2},
 }
 """A profile as it stands in a file."""

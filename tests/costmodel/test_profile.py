@@ -53,7 +53,7 @@ def test_profiles_are_found_by_name(store):
     profile = store.get("odroid-xu3-a15")
     assert profile.name == "odroid-xu3-a15"
     assert profile.target() == make_target(4)
-    assert profile.protocol == Protocol(repeats=5, min_repeat_ms=2.5)
+    assert profile.protocol == Protocol(repeats=5, min_repeat_ms=2)
     assert profile.calibration() is None
 
 

@@ -39,7 +39,7 @@ def test_as_many_rounds_as_asked_are_taken_though_earlier_ones_agree():
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"repeats": 0}, {"rounds": 0}, {"min_repeat_ms": -1.0}, {"rounds": 3, "max_rounds": 2}],
+    [{"repeats": 0}, {"rounds": 0}, {"min_repeat_ms": -1}, {"rounds": 3, "max_rounds": 2}],
 )
 def test_an_impossible_protocol_is_refused_when_made(wrong):
     with pytest.raises(InputError):

@@ -9,7 +9,7 @@ import click
 @click.argument("profile")
 @click.option(
     "--kernels",
-    type=click.IntRange(40, 5000),
+    type=click.IntRange(60, 5000),
     default=300,
     show_default=True,
     help="Kernels timed by themselves, at most.",
@@ -47,7 +47,12 @@ def command(
     Everything measured is kept at once: stopped or killed, the same command goes on.
     """
     from costmodel.calibration.calibrate import CalibrationSettings
-    from tools.calibration import calibrate_profile, card_line, quick_settings
+    from tools.calibration import (
+        calibrate_profile,
+        card_line,
+        overhead_networks,
+        quick_settings,
+    )
     from tools.console import print_json, say, stages
     from tools.places import profile_store
     from tools.task import PAPER_SPACE
@@ -59,6 +64,7 @@ def command(
         if quick
         else CalibrationSettings(
             kernels=kernels,
+            overhead_networks=overhead_networks(kernels),
             held_out_networks=networks,
             minutes=minutes,
             seed=seed,

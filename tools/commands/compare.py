@@ -161,7 +161,7 @@ def _compare(paths: dict[str, list[Path]], output: Path, *, as_json: bool) -> No
 
 def _print_rank(rank: dict[str, Any]) -> None:
     for what in ("operations", "predicted"):
-        if what in rank["all"]:
+        if rank["all"].get(what, {}).get("spearman") is not None:
             figures = rank["all"][what]
             click.echo(
                 f"{what} against measured time, {rank['all']['n']} networks: Spearman "

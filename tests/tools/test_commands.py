@@ -1,0 +1,226 @@
+"""The commands end to end, small: data, calibration, search, kill, resume, compare, report."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from kws.generated_speech import generate
+from search.study import Study
+
+TINY = (
+    "--candidates", "8", "--initial", "6", "--iterations", "40", "--finetune-iterations", "40",
+    "--max-filters", "16", "--filters-step", "4", "--later-kernel", "3x3", "--threads", "1",
+)  # fmt: skip
+
+
+KILLS = 5
+
+
+@pytest.fixture(scope="module")
+def speech(tmp_path_factory):
+    return generate(tmp_path_factory.mktemp("speech") / "set", clips=240, seed=5, workers=1)
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory, speech):
+    """A home with a calibrated host and the environment of commands that use it."""
+    root = tmp_path_factory.mktemp("ponas")
+    environment = {**os.environ, "PONAS_HOME": str(root / "home")}
+
+    def call(*arguments, check=True):
+        done = subprocess.run(
+            [sys.executable, "-m", "tools.main", *map(str, arguments)],
+            capture_output=True, text=True, env=environment, cwd=root, check=False,
+        )  # fmt: skip
+        assert not check or done.returncode == 0, done.stderr
+        return done
+
+    call.environment, call.root, call.speech = environment, root, speech
+    call.calibration = json.loads(
+        call("calibrate", "host-cpu", "--kernels", "60", "--networks", "4", "--minutes", "0.4",
+             "--json").stdout
+    )  # fmt: skip
+    return call
+
+
+@pytest.fixture(scope="module")
+def undisturbed(workplace):
+    """A study that nobody interrupted, and the document of its search."""
+    done = workplace("search", *TINY, "--data", workplace.speech, "--study", "whole.study",
+                     "--json")  # fmt: skip
+    return workplace.root / "whole.study", json.loads(done.stdout)
+
+
+def trials_of(path):
+    with Study.open(path) as study:
+        return [
+            (t.number, t.phase, dict(t.parameters), t.state, dict(t.values)) for t in study.trials()
+        ]
+
+
+def finished_of(path):
+    """Finished trials with the times at which they were, which another training would change."""
+    with Study.open(path) as study:
+        return [
+            (t.number, t.started, t.finished, dict(t.values))
+            for t in study.trials()
+            if t.state == "finished"
+        ]
+
+
+def test_calibration_reports_kernels_minutes_and_error(workplace):
+    found = workplace.calibration
+    assert found["profile"] == "host-cpu"
+    assert 40 <= found["kernels"] <= 60
+    assert found["minutes"] < 2
+    assert found["error"]["networks"] == 4
+    assert 0 < found["error"]["mape"] < 1
+    (profile,) = json.loads(workplace("profiles", "--json").stdout)
+    assert profile["calibrated"]
+    assert profile["error"]["split"].startswith("whole networks")
+
+
+def test_estimate_gives_the_documented_keys_and_adds_up(workplace):
+    found = json.loads(workplace("estimate", "kws7", "--json").stdout)
+    assert found["architecture"] == "3x3,50 1x1,30 3x3,20 5x5,20 3x3,50 3x3,40"
+    assert found["calibrated"]
+    assert round(found["flops_table2"] / 1e6, 1) == 56.8
+    low, high = found["latency_interval_ms"]
+    assert low < found["latency_ms"] < high
+    kernels = sum(kernel["latency_ms"] for kernel in found["kernels"])
+    assert found["latency_ms"] == pytest.approx(kernels + found["overhead_ms"])
+
+
+def test_search_ends_with_a_measured_front_a_page_and_models(workplace, undisturbed):
+    path, found = undisturbed
+    assert found["trials"] == 8
+    assert [phase["trials"] for phase in found["phases"]] == [6, 1, 1]
+    for phase in found["phases"]:
+        assert all(0 < frozen["share"] <= 1 for frozen in phase["frozen"])
+    assert found["pareto"]
+    for member in found["pareto"]:
+        assert member["measured_ms"] > 0
+        assert member["latency_ms"] > 0
+        assert 0 <= member["error"] <= 1
+        assert 0 <= member["test_error"] <= 1
+        assert member["architecture"] in (workplace.root / "whole.study.html").read_text()
+    models = list((workplace.root / "whole.study.models").glob("*.pt"))
+    assert len(models) == len(found["pareto"])
+    assert path.exists()
+
+
+def test_a_search_that_is_killed_goes_on_and_ends_like_one_that_was_not(workplace, undisturbed):
+    whole, _ = undisturbed
+    path = workplace.root / "killed.study"
+    generator = random.Random(7)
+    command = [sys.executable, "-m", "tools.main", "search"]
+    fresh = [*command, *TINY, "--data", str(workplace.speech), "--study", str(path), "--no-measure"]
+    resume = [*command, "--resume", "--study", str(path), "--no-measure"]
+    kills, finished = 0, []
+    for _ in range(16):
+        arguments = resume if path.exists() else fresh
+        process = subprocess.Popen(
+            arguments, env=workplace.environment, cwd=workplace.root,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        try:
+            process.wait(timeout=generator.uniform(5, 9) if kills < KILLS else 120)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            kills += 1
+            if path.exists():
+                now = finished_of(path)
+                assert now[: len(finished)] == finished, "a finished trial was lost or run again"
+                finished = now
+            continue
+        assert process.returncode == 0
+        break
+    assert kills == KILLS
+    assert trials_of(path) == trials_of(whole)
+
+
+def test_a_second_process_cannot_write_the_same_study(workplace, undisturbed):
+    from search.recorder import StudyRecorder
+
+    path, _ = undisturbed
+    with StudyRecorder.open(path):
+        done = workplace("search", "--resume", "--study", path, check=False)
+    assert done.returncode == 2
+    assert "in use by another process" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_study_is_not_begun_twice(workplace, undisturbed):
+    path, _ = undisturbed
+    done = workplace("search", *TINY, "--data", workplace.speech, "--study", path, check=False)
+    assert done.returncode == 2
+    assert f"ponas search --resume --study {path}" in done.stderr
+
+
+def test_compare_measures_both_fronts_and_says_which_is_faster(workplace, undisturbed):
+    path, _ = undisturbed
+    workplace("search", *TINY, "--data", workplace.speech, "--objective", "flops",
+              "--study", "flops.study", "--no-measure")  # fmt: skip
+    done = workplace("compare", "flops.study", path, "--json")
+    found = json.loads(done.stdout)
+    assert found["profile"] == "host-cpu"
+    assert set(found["fronts"]) == {"flops", "latency"}
+    assert all(0 <= volume <= 1 for volume in found["hypervolume"].values())
+    assert found["latency_at_equal_accuracy"]
+    assert (workplace.root / "ponas-compare" / "compare.html").stat().st_size > 1_000_000
+    again = workplace("compare", path, path, check=False)
+    assert again.returncode == 2
+    assert "one of each objective" in again.stderr
+
+
+def test_measure_gives_prediction_and_time_of_a_studys_front(workplace, undisturbed):
+    path, found = undisturbed
+    rows = json.loads(workplace("measure", path, "--json").stdout)
+    assert {row["architecture"] for row in rows} >= {m["architecture"] for m in found["pareto"]}
+    assert all(row["measured_ms"] > 0 for row in rows)
+
+
+def test_other_data_under_the_same_study_is_refused(workplace, undisturbed):
+    path, _ = undisturbed
+    copy = workplace.root / "copy.study"
+    shutil.copy(path, copy)
+    clip = next((workplace.speech / "yes").glob("*.wav"))
+    kept = clip.read_bytes()
+    try:
+        clip.write_bytes(kept[:-2] + b"\x01\x01")
+        done = workplace("search", "--resume", "--study", copy, check=False)
+    finally:
+        clip.write_bytes(kept)
+    assert done.returncode == 2
+    assert "has changed since study" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("ponas: the data at")
+
+
+def test_a_corrupt_profile_names_its_field(workplace):
+    path = workplace.root / "home" / "profiles" / "host-cpu" / "profile.json"
+    kept = path.read_bytes()
+    try:
+        path.write_bytes(kept.replace(b'"kernels"', b'"colonels"', 1))
+        done = workplace("estimate", "kws7", check=False)
+    finally:
+        path.write_bytes(kept)
+    assert done.returncode == 2
+    assert "is corrupt at 'calibration." in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_time_passes_only_for_what_is_not_done_yet(workplace, undisturbed):
+    path, _ = undisturbed
+    before = trials_of(path)
+    started = time.monotonic()
+    workplace("search", "--resume", "--study", path, "--no-measure")
+    assert trials_of(path) == before
+    assert time.monotonic() - started < 60

@@ -1,0 +1,98 @@
+"""The command line turns every mistake into one line and an exit status."""
+
+import errno
+import re
+import subprocess
+import sys
+
+import pytest
+
+from costmodel.errors import DeviceError
+from kws.errors import StorageError
+from tools import main
+
+
+def one_line(err):
+    assert err.startswith("ponas: ")
+    assert err.count("\n") == 1
+    return err
+
+
+def test_help_names_every_command(ponas):
+    status, out, _ = ponas("--help")
+    assert status == 0
+    for command in main.COMMANDS:
+        assert re.search(rf"^  {command} ", out, re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", main.COMMANDS)
+def test_every_command_explains_itself(ponas, command):
+    status, out, _ = ponas(command, "--help")
+    assert status == 0
+    assert "Usage: ponas " + command in out
+
+
+def test_help_needs_no_heavy_import():
+    code = (
+        "import sys; from tools.main import run; run(['--help']);"
+        "sys.exit(any(m in sys.modules for m in ('tvm', 'torch', 'sklearn', 'librosa', 'plotly')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["serach"], "No such command 'serach'"),
+        (["estimate", "3x3"], "unit 1 '3x3' has no filter count; write kernel and filters as"),
+        (["estimate", "3x3,0"], "unit 1 has 0 filters"),
+        (["estimate", "3x3,40 50x3,40"], "unit 2 kernel"),
+        (["estimate", "kws7", "--profile", "odroid"], "unknown profile 'odroid'"),
+        (["calibrate", "hostcpu"], "did you mean host-cpu?"),
+        (["calibrate", "host-cpu", "--kernels", "3"], "60<=x<=5000"),
+        (["search", "--candidates", "0"], "x>=1"),
+        (["search", "--objective", "speed"], "'speed' is not one of 'latency', 'flops'"),
+        (["search", "--first-kernel", "5"], "'5' is no kernel size; write it as 5x10"),
+        (["search", "--resume", "--study", "absent.study"], "no study at absent.study"),
+        (["search", "--data", "absent"], "no data at"),
+        (["compare", "a.study"], "give two studies or none, got 1"),
+        (["report", "absent.study"], "no study at absent.study"),
+        (["measure", "4x4"], "has no filter count"),
+        (["data", "info", "absent"], "no data at"),
+        (["data", "prepare", "x", "--clips", "300"], "for the data set 'generated' only"),
+    ],
+)
+def test_a_users_mistake_is_one_line_and_exit_2(ponas, arguments, says):
+    status, out, err = ponas(*arguments)
+    assert (status, out) == (2, "")
+    assert says in one_line(err)
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "says"),
+    [
+        (DeviceError("no compiler: mend it"), 1, "no compiler: mend it"),
+        (StorageError("disk is full"), 1, "disk is full"),
+        (OSError(errno.ENOSPC, "No space left on device", "/x"), 1, "the disk is full at /x"),
+        (PermissionError(errno.EACCES, "Permission denied", "/y"), 1, "/y: Permission denied"),
+        (KeyboardInterrupt(), 130, "what was finished is kept"),
+    ],
+)
+def test_what_lets_us_down_is_one_line_too(ponas, monkeypatch, error, status, says):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr("tools.places.profile_store", fail)
+    found, out, err = ponas("profiles")
+    assert (found, out) == (status, "")
+    assert says in one_line(err.removeprefix("\n"))  # a line ends after the terminal's ^C
+
+
+def test_a_fault_of_the_program_itself_is_not_hidden(ponas, monkeypatch):
+    def fail():
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("tools.places.profile_store", fail)
+    with pytest.raises(ZeroDivisionError):
+        ponas("profiles")
