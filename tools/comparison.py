@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +33,7 @@ def compare(fronts: Mapping[str, Sequence[Point]]) -> dict[str, Any]:
     Hypervolume: of (error, measured ms) under one reference point for all, as a share of it.
     Latency at equal accuracy: for each error that a member of any front has, the fastest
     measured member of each front that is at least as accurate (null where there is none).
-    Rank: how well (null where it is not defined) operations and prediction order the measured times.
+    Rank: how well operations and prediction order the measured times (null where undefined).
     """
     everything = [point for points in fronts.values() for point in points]
     if not everything:
@@ -109,7 +109,9 @@ def verdict(result: Mapping[str, Any]) -> str:
 
 
 def _coefficient(
-    correlation: Any, values: np.ndarray[Any, Any], measured: np.ndarray[Any, Any]
+    correlation: Callable[..., Any],
+    values: np.ndarray[Any, Any],
+    measured: np.ndarray[Any, Any],
 ) -> float | None:
     """A rank correlation; None where one side is all the same, so that there is none."""
     if np.ptp(values) == 0 or np.ptp(measured) == 0:
