@@ -22,6 +22,10 @@ class Point:
     architecture: str
     error: float
     """Share of validation clips wrong, after fine-tuning where there was one."""
+    search_error: float | None = None
+    """The same after the search's own, short training."""
+    tuned: bool = False
+    """Whether `error` is after fine-tuning."""
     predicted_ms: float
     measured_ms: float
     flops: int
@@ -36,6 +40,7 @@ def compare(fronts: Mapping[str, Sequence[Point]]) -> dict[str, Any]:
     Rank: how well operations and prediction order the measured times (null where undefined).
     """
     everything = [point for points in fronts.values() for point in points]
+    distinct = list({point.architecture: point for point in everything}.values())
     if not everything:
         return {"hypervolume": {}, "latency_at_equal_accuracy": [], "rank": {}}
     reference = (
@@ -46,8 +51,8 @@ def compare(fronts: Mapping[str, Sequence[Point]]) -> dict[str, Any]:
         "reference": {"error": reference[0], "measured_ms": reference[1]},
         "latency_at_equal_accuracy": _equal_accuracy(fronts),
         "rank": {
-            "all": rank_agreement(everything),
-            "narrow": rank_agreement(everything, band=NARROW_BAND),
+            "all": rank_agreement(distinct),
+            "narrow": rank_agreement(distinct, band=NARROW_BAND),
         },
     }
 

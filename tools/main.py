@@ -12,6 +12,9 @@ import click
 COMMANDS = ("profiles", "calibrate", "estimate", "search", "compare", "measure", "report", "data")
 """In the order of the help text; each is ``command`` in ``tools.commands.<name>``."""
 
+ROOMS = ("costmodel", "search", "kws", "tools")
+"""Our own packages: that one of these cannot be imported is a fault to be shown whole."""
+
 OK, OUR_FAILURE, USERS_MISTAKE, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -79,10 +82,19 @@ def _status(error: Exception) -> int | None:
         return USERS_MISTAKE
     if isinstance(error, CostModelError | KwsError | SearchError | OSError):
         return OUR_FAILURE
+    if isinstance(error, ImportError) and _package(error) not in ROOMS:
+        return OUR_FAILURE
     return None
 
 
+def _package(error: ImportError) -> str:
+    return (error.name or "").partition(".")[0]
+
+
 def _line(error: Exception) -> str:
+    if isinstance(error, ImportError):
+        what = "no compiler: TVM" if _package(error) == "tvm" else f"package '{_package(error)}'"
+        return f"{what} cannot be imported ({error}); install ponas again, with its constraints"
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         where = f" at {error.filename}" if error.filename else ""
         return f"the disk is full{where}; make room and run the command again, nothing is lost"

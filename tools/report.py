@@ -67,7 +67,7 @@ def write_comparison_page(
                 for row in result["latency_at_equal_accuracy"]
             ),
             hypervolume_note=(
-                "share of the box from zero to an error of "
+                "Share of the box from zero to an error of "
                 f"{reference.get('error', 0):.1%} and {reference.get('measured_ms', 0):.3f} ms"
             ),
         ),
@@ -189,7 +189,8 @@ def _fields(architecture: str, estimate: Estimate, *, with_kernels: bool) -> dic
 def _compared(point: Point) -> page.Candidate:
     return page.Candidate(
         architecture=point.architecture,
-        error=point.error,
+        error=point.search_error,
+        tuned_error=point.error if point.tuned else None,
         latency_ms=point.predicted_ms,
         measured_ms=point.measured_ms,
         flops=point.flops,

@@ -76,6 +76,8 @@ def test_a_users_mistake_is_one_line_and_exit_2(ponas, arguments, says):
         (StorageError("disk is full"), 1, "disk is full"),
         (OSError(errno.ENOSPC, "No space left on device", "/x"), 1, "the disk is full at /x"),
         (PermissionError(errno.EACCES, "Permission denied", "/y"), 1, "/y: Permission denied"),
+        (ModuleNotFoundError("No module named 'tvm'", name="tvm"), 1, "no compiler: TVM cannot"),
+        (ModuleNotFoundError("No module named 'torch'", name="torch"), 1, "package 'torch'"),
         (KeyboardInterrupt(), 130, "what was finished is kept"),
     ],
 )

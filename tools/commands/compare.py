@@ -227,6 +227,8 @@ def _points(path: Path) -> list[Point]:
             Point(
                 architecture=member.architecture,
                 error=member.error,
+                search_error=member.search_error,
+                tuned=member.test_error is not None,
                 predicted_ms=member.latency_ms,
                 measured_ms=member.measured_ms,
                 flops=member.flops_table2,
