@@ -17,11 +17,11 @@ class Protocol:
     """Samples taken in a round; each is a mean over enough runs to fill ``min_repeat_ms``."""
     min_repeat_ms: int = 5
     """Shortest time of one sample."""
-    rounds: int = 2
+    rounds: int = 3
     """Times that the whole list is gone through at least, in a new random order each time."""
-    max_rounds: int = 8
+    max_rounds: int = 10
     """Times that something is measured at most, while its rounds do not agree."""
-    agreement: float = 0.02
+    agreement: float = 0.01
     """Share that the two smallest medians of rounds may differ by, else it is measured again."""
 
     def __post_init__(self) -> None:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 DEMO_STUDY = Path("ponas-demo.study")
 DEMO: dict[str, Any] = {
     "candidates": 20,
-    "iterations": 240,
-    "finetune_iterations": 600,
+    "iterations": 200,
+    "finetune_iterations": 400,
     "max_filters": 40,
     "filters_step": 8,
     "learning_rate": 2e-3,
