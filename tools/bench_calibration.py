@@ -33,7 +33,7 @@ def main() -> None:
     settings = QUICK if quick(__doc__) else FULL
     profile = profile_store().get("host-cpu")
     started = time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder, LocalRunner() as runner:
+    with tempfile.TemporaryDirectory() as folder, LocalRunner(follow_pace=True) as runner:
         result = calibrate(
             profile.target(),
             runner,

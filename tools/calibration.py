@@ -43,7 +43,7 @@ def calibrate_profile(
     from tools.task import PAPER_SPACE, sample_paper_space
 
     journal = store.folder(profile.name) / "journal.jsonl"
-    with LocalRunner() as runner:
+    with LocalRunner(follow_pace=True) as runner:
         result = calibrate(
             profile.target(),
             runner,

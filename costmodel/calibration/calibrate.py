@@ -26,7 +26,7 @@ from costmodel.runners.contract import Job, KernelJob, NetworkJob, Outcome, Runn
 from costmodel.schedules.family import Schedule
 from costmodel.target import Target
 
-CHUNK = 96
+CHUNK = 64
 """Jobs given to the runner at once: the time limit is looked at in between."""
 RESERVED_SHARE = 0.45
 """Share of the time kept for the networks and the kernels that they are made of."""

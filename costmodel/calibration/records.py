@@ -51,12 +51,14 @@ class Measurement(BaseModel):
     """The kernel, or all kernels of the network in order."""
     rounds: tuple[tuple[float, ...], ...] = ()
     """Seconds of one run, by round of measuring."""
+    pace: float = Field(default=1.0, gt=0)
+    """How much longer the device took for everything than at the runner's start."""
     error: str | None = None
 
     @property
     def seconds(self) -> float:
-        """The time of one run that the samples speak for."""
-        return undisturbed_seconds(self.rounds)
+        """The time of one run that the samples speak for, at the pace of the runner's start."""
+        return undisturbed_seconds(self.rounds) / self.pace
 
     @staticmethod
     def of(role: Role, kernels: Sequence[KernelRecord], outcome: Outcome) -> Measurement:
@@ -66,6 +68,7 @@ class Measurement(BaseModel):
             role=role,
             kernels=tuple(kernels),
             rounds=outcome.rounds,
+            pace=outcome.pace,
             error=outcome.error,
         )
 

@@ -51,11 +51,13 @@ class Outcome:
     rounds: tuple[tuple[float, ...], ...] = ()
     """Seconds of one run: the samples of each round."""
     error: str | None = None
+    pace: float = 1.0
+    """How much longer the device took for everything than at the runner's start."""
 
     @property
     def seconds(self) -> float:
-        """The time of one run that the samples speak for."""
-        return undisturbed_seconds(self.rounds)
+        """The time of one run that the samples speak for, at the pace of the runner's start."""
+        return undisturbed_seconds(self.rounds) / self.pace
 
 
 OnOutcome = Callable[[Outcome], None]

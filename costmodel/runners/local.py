@@ -18,11 +18,17 @@ from costmodel.errors import DeviceError
 from costmodel.protocol import Protocol
 from costmodel.runners.contract import Job, KernelJob, OnOutcome, Outcome, Runner
 from costmodel.runners.local_worker import Answer, Request, serve
+from costmodel.runners.pace import Pace, sentinels
+from costmodel.target import Target
 
-BATCH = 96
-"""Jobs built before they are timed: a round takes ten seconds, so rounds see other moments."""
+BATCH = 64
+"""Jobs built before they are timed: a round takes some seconds, so rounds see other moments."""
 BUILD_TIMEOUT_SECONDS = 120.0
 TIME_TIMEOUT_SECONDS = 60.0
+
+
+_Paces = dict[int, dict[str, list[tuple[float, ...]]]]
+"""Samples of the sentinels by child, key and round."""
 
 
 @dataclass
@@ -42,12 +48,20 @@ class _Child:
 class LocalRunner(Runner):
     """See the module and `Runner`."""
 
-    def __init__(self, *, workers: int | None = None, seed: int = 0) -> None:
-        """``workers`` None: one for each core that this process may use."""
+    def __init__(
+        self, *, workers: int | None = None, seed: int = 0, follow_pace: bool = False
+    ) -> None:
+        """``workers`` None: one for each core that this process may use.
+
+        ``follow_pace``: for measurements that take minutes and are compared with each other, see
+        `costmodel.runners.pace`; outcomes then come at the end of each batch.
+        """
         self._cores = sorted(_usable_cores())
         self._count = workers or len(self._cores)
         self._children: dict[int, _Child] = {}
         self._has_built = False
+        self._follow_pace = follow_pace
+        self._pace: dict[int, Pace] = {}
         self._random = random.Random(seed)  # noqa: S311 - an order of measuring, not a secret
 
     def measure(self, jobs: Sequence[Job], protocol: Protocol, on_outcome: OnOutcome) -> None:
@@ -65,23 +79,56 @@ class LocalRunner(Runner):
         by_key = {job.key: job for job in jobs}
         errors = self._build(jobs)
         samples: dict[str, list[tuple[float, ...]]] = {key: [] for key in by_key}
+        watch = self._build_sentinels(jobs[0].target) if self._follow_pace else {}
+        paces: _Paces = {}
         order = [key for key in by_key if key not in errors]
         while order:
-            self._random.shuffle(order)
-            for key in order:
-                answer = self._time(by_key[key], protocol)
-                if answer.error is not None:
-                    errors[key] = answer.error
+            turns: list[str | tuple[int, str]] = [*order, *watch]
+            self._random.shuffle(turns)
+            for turn in turns:
+                if isinstance(turn, tuple):
+                    self._time_sentinel(*turn, watch[turn], protocol, paces)
                     continue
-                samples[key].append(answer.samples)
-                if protocol.settled(samples[key]):
-                    on_outcome(Outcome(key=key, rounds=tuple(samples[key])))
+                answer = self._time(by_key[turn], protocol)
+                if answer.error is not None:
+                    errors[turn] = answer.error
+                    continue
+                samples[turn].append(answer.samples)
+                if protocol.settled(samples[turn]) and not watch:
+                    on_outcome(Outcome(key=turn, rounds=tuple(samples[turn])))
             order = [
                 key for key in order if key not in errors and not protocol.settled(samples[key])
             ]
+        if watch:
+            pace = {i: self._pace.setdefault(i, Pace()).of_batch(r) for i, r in paces.items()}
+            for key in (key for key in by_key if key not in errors):
+                rounds = tuple(samples[key])
+                on_outcome(Outcome(key=key, rounds=rounds, pace=pace.get(self._holder(key), 1.0)))
         self._forget()
         for key, error in errors.items():
             on_outcome(Outcome(key=key, error=error))
+
+    def _build_sentinels(self, target: Target) -> dict[tuple[int, str], Job]:
+        """The sentinels, built in every child, by child and key."""
+        built: dict[tuple[int, str], Job] = {}
+        for job in sentinels(target):
+            for index in sorted(self._children):
+                key = f"sentinel {job.key}"
+                if self._ask(index, Request("build", key, job=job), job).error is None:
+                    built[index, key] = job
+        return built
+
+    def _time_sentinel(
+        self, index: int, key: str, job: Job, protocol: Protocol, paces: _Paces
+    ) -> None:
+        """Adds a round of one sentinel in one child; one that fails says nothing of the pace."""
+        answer = self._ask(index, Request("time", key, protocol=protocol), job)
+        if answer.error is None:
+            paces.setdefault(index, {}).setdefault(key, []).append(answer.samples)
+
+    def _holder(self, key: str) -> int:
+        """The child that a job is built in; the first where there is none."""
+        return next((i for i, child in self._children.items() if key in child.built), 0)
 
     def _build(self, jobs: Sequence[Job]) -> dict[str, str]:
         """Builds all jobs, one at a time in each child; errors by key.
@@ -112,7 +159,7 @@ class LocalRunner(Runner):
 
     def _time(self, job: Job, protocol: Protocol) -> Answer:
         """Times one job alone, in the child that holds it (built again where that one died)."""
-        index = next((i for i, c in self._children.items() if job.key in c.built), 0)
+        index = self._holder(job.key)
         if index not in self._children or job.key not in self._children[index].built:
             answer = self._ask(index, Request("build", job.key, job=job), job)
             if answer.error is not None:

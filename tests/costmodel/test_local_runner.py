@@ -37,6 +37,28 @@ class TestLocalRunner(RunnerContract):
     pass
 
 
+@pytest.fixture(scope="module")
+def following():
+    with LocalRunner(workers=1, follow_pace=True) as runner:
+        yield runner
+
+
+class TestLocalRunnerThatFollowsThePace(RunnerContract):
+    @pytest.fixture
+    def runner(self, following):
+        following._has_built = False
+        return following
+
+
+def test_the_first_batch_of_a_runner_sets_the_pace_of_those_that_follow(target):
+    with LocalRunner(workers=1, follow_pace=True) as runner:
+        jobs = kernel_jobs(target, 2)
+        assert {o.pace for o in measure(runner, jobs).values()} == {1.0}
+        second = {o.pace for o in measure(runner, jobs).values()}
+        assert len(second) == 1
+        assert second.pop() > 0
+
+
 @dataclass(frozen=True)
 class CrashingJob(KernelJob):
     """Kills the process that builds it, as a compiler's segmentation fault would."""
