@@ -26,9 +26,16 @@ def sentinels(target: Target) -> tuple[KernelJob, ...]:
     jobs = []
     for channels, filters, size in _LAYERS:
         kernel = ConvKernel(
-            height=40, width=16, channels=channels, input_stride=target.padded(channels),
-            filters=filters, kernel=(size, size), stride=(1, 1), padding=(size // 2,) * 4, relu=True,
-        )  # fmt: skip
+            height=40,
+            width=16,
+            channels=channels,
+            input_stride=target.padded(channels),
+            filters=filters,
+            kernel=(size, size),
+            stride=(1, 1),
+            padding=(size // 2,) * 4,
+            relu=True,
+        )
         bounds = {s: roofline_seconds(describe(kernel, s, target), target)
                   for s in points(kernel, target)}  # fmt: skip
         best = min(bounds, key=lambda s: bounds[s])
