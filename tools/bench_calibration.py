@@ -24,7 +24,7 @@ from tools.task import PAPER_SPACE, sample_paper_space
 
 FULL = CalibrationSettings(kernels=300, held_out_networks=30, minutes=5.0, space=PAPER_SPACE)
 QUICK = CalibrationSettings(
-    kernels=72, overhead_networks=3, held_out_networks=6, minutes=0.3, space=PAPER_SPACE
+    kernels=58, overhead_networks=2, held_out_networks=4, minutes=0.3, space=PAPER_SPACE
 )
 
 
