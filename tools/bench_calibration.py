@@ -10,6 +10,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,15 +31,17 @@ QUICK = CalibrationSettings(
 
 def main() -> None:
     """Runs the benchmark."""
-    settings = QUICK if quick(__doc__) else FULL
+    hasty = quick(__doc__)
+    settings = QUICK if hasty else FULL
     profile = profile_store().get("host-cpu")
+    protocol = replace(profile.protocol, rounds=2, max_rounds=3) if hasty else profile.protocol
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder, LocalRunner(follow_pace=True) as runner:
         result = calibrate(
             profile.target(),
             runner,
             sample_paper_space,
-            protocol=profile.protocol,
+            protocol=protocol,
             settings=settings,
             journal_path=Path(folder) / "journal.jsonl",
         )
