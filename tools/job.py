@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -302,8 +302,3 @@ def extend(recorder: StudyRecorder, *, candidates: int | None, minutes: float | 
         changes["minutes"] = minutes
     if changes:
         recorder.extend(**changes)
-
-
-def with_seed(request: Request, seed: int) -> Request:
-    """The same request from another seed."""
-    return replace(request, seed=seed)

@@ -13,7 +13,7 @@ from boltons.fileutils import atomic_save
 from costmodel.estimate import Estimate, Estimator
 from costmodel.profile import Profile
 from kws.architecture import to_network
-from search.study import Study
+from search.study import Study, Trial
 from tools import page_data as page
 from tools.calibration import card_line
 from tools.comparison import Point
@@ -93,6 +93,7 @@ def _study(study: Study, estimator: Estimator) -> page.Study:
     request = request_of(study)
     trials = study.trials()
     front = {member.trial: member for member in members(study, estimator)}
+    measured: Mapping[str, float] = study.annotation(MEASURED) or {}
     started = trials[0].started if trials else _made()
     return page.Study(
         created=started[:16].replace("T", " ") + " UTC",
@@ -102,7 +103,7 @@ def _study(study: Study, estimator: Estimator) -> page.Study:
         cost="operations" if request.objective == "flops" else "latency",
         device=_device(estimator.profile),
         data=_data(study, request),
-        trials=tuple(_trial(study, trial.number, front, estimator) for trial in trials),
+        trials=tuple(_trial(study, trial, front, measured, estimator) for trial in trials),
         phases=tuple(
             page.Phase(
                 number=phase.number,
@@ -134,25 +135,27 @@ def _study(study: Study, estimator: Estimator) -> page.Study:
 
 
 def _trial(
-    study: Study, number: int, front: Mapping[int | None, Member], estimator: Estimator
+    study: Study,
+    trial: Trial,
+    front: Mapping[int | None, Member],
+    measured: Mapping[str, float],
+    estimator: Estimator,
 ) -> page.Trial:
-    trial = study.trials()[number]
     architecture = architecture_of(trial.parameters)
-    member = front.get(number)
+    member = front.get(trial.number)
     estimate = member.estimate if member else estimator.estimate(to_network(architecture))
     common = _fields(str(architecture), estimate, with_kernels=member is not None)
-    measured = (study.annotation(MEASURED) or {}).get(str(architecture))
     return page.Trial(
         **common,
-        number=number,
+        number=trial.number,
         phase=trial.phase,
         state=trial.state,
         on_front=member is not None,
         error=trial.values.get(ERROR),
         tuned_error=member.error if member and member.test_error is not None else None,
         test_error=member.test_error if member else None,
-        measured_ms=measured,
-        curve=tuple(study.curve(number)),
+        measured_ms=measured.get(str(architecture)),
+        curve=tuple(study.curve(trial.number)),
         failure=trial.error,
     )
 
