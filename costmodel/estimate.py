@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from costmodel import operations
+from costmodel.cache import PredictionCache
 from costmodel.calibration.store import load_predictor
-from costmodel.kernels import partition
 from costmodel.network import Network
+from costmodel.partition import partition
 from costmodel.predictor import UNCALIBRATED_SPREAD, Prediction
 from costmodel.profile import Profile
 from costmodel.program import Program
@@ -42,11 +43,11 @@ class Estimate:
 class Estimator:
     """Estimates networks for one profile; kernels seen before cost nothing."""
 
-    def __init__(self, profile: Profile) -> None:
-        """Raises InputError where the profile's calibration is damaged."""
+    def __init__(self, profile: Profile, cache: PredictionCache | None = None) -> None:
+        """``cache``: predictions of earlier processes. InputError for a damaged calibration."""
         self.profile = profile
         self._calibration = profile.calibration()
-        self._predictor = load_predictor(profile)
+        self.predictor = load_predictor(profile, cache)
 
     @property
     def calibrated(self) -> bool:
@@ -55,9 +56,9 @@ class Estimator:
 
     def estimate(self, network: Network) -> Estimate:
         """The estimate of ``network``; every kernel is lowered through TVM."""
-        target = self._predictor.target
+        target = self.predictor.target
         steps = partition(network, target)
-        predictions, seconds = self._predictor.predict(steps)
+        predictions, seconds = self.predictor.predict(steps)
         program = Program(
             steps, tuple(p.schedule for p in predictions), network.input_shape, target
         )
@@ -78,8 +79,8 @@ class Estimator:
 
     def latency_ms(self, network: Network) -> float:
         """The predicted latency alone."""
-        steps = partition(network, self._predictor.target)
-        return self._predictor.predict(steps)[1] * 1e3
+        steps = partition(network, self.predictor.target)
+        return self.predictor.predict(steps)[1] * 1e3
 
     def _interval(self, seconds: float) -> tuple[float, float]:
         """Calibrated: from the errors on held-out networks. Else: what rooflines are off by."""

@@ -16,6 +16,7 @@ from costmodel.operators import Shape
 from costmodel.program import Program, assemble, constants
 from costmodel.protocol import Protocol
 from costmodel.schedules.registry import family_of
+from costmodel.target import CpuTarget, Target
 
 
 class Executable:
@@ -25,21 +26,26 @@ class Executable:
         self,
         module: Any,  # noqa: ANN401 - TVM has no types
         arguments: list[Array],
-        output_channels: int,
+        output_shape: Shape,
+        cores: int = 1,
     ) -> None:
+        self.cores = cores
         self._module = module
         self._main = module["main"]
         self._device = tvm.cpu()
         self._arguments = [tvm.runtime.tensor(np.ascontiguousarray(a)) for a in arguments]
-        self._output_channels = output_channels
+        self._output_shape = output_shape
 
     @staticmethod
     def of_kernel(lowered: LoweredKernel, seed: int = 0) -> Executable:
         """One kernel on random data."""
-        family = family_of(lowered.kernel)
+        family = family_of(lowered.schedule)
         shapes = family.shapes(lowered.kernel, lowered.schedule, lowered.target)
         return Executable(
-            compile_module(lowered.module, lowered.target), _random(shapes, seed), shapes[-1][-1]
+            compile_module(lowered.module, lowered.target),
+            _random(shapes, seed),
+            shapes[-1],
+            _cores(lowered.target),
         )
 
     @staticmethod
@@ -50,15 +56,16 @@ class Executable:
         workspace: Shape = (max(program.arena().elements, 1),)
         if network is not None and weights is not None:
             packed = constants(program, network, weights)
-            units = network.shape(network.output)[-1]
+            shape = network.shape(network.output)
         else:
             packed = _random(
-                [s for i in range(len(program.steps)) for s in program.shapes(i)[1:-1]], 0
+                [s for i in range(len(program.steps)) for s in program.constant_shapes(i)], 0
             )
-            units = program.output_shape[-1]
+            shape = program.output_shape
         edges = _random([program.input_shape, workspace, program.output_shape], 1)
         module = compile_module(assemble(program), program.target)
-        return Executable(module, [edges[0], *packed, *edges[1:]], units)
+        arguments = [edges[0], *packed, *edges[1:]]
+        return Executable(module, arguments, shape, _cores(program.target))
 
     def run(self, x: Array) -> Array:
         """Output for an input ``[H, W, C]``, channels without padding, extents of one dropped."""
@@ -69,7 +76,8 @@ class Executable:
             )
         self._arguments[0].copyfrom(np.ascontiguousarray(x, np.float32))
         self._main(*self._arguments)
-        output: Array = self._arguments[-1].numpy()[..., : self._output_channels]
+        *size, channels = self._output_shape
+        output: Array = self._arguments[-1].numpy().reshape(*size, -1)[..., :channels]
         return output.squeeze()
 
     def time(self, protocol: Protocol) -> tuple[float, ...]:
@@ -82,6 +90,10 @@ class Executable:
             min_repeat_ms=protocol.min_repeat_ms,
         )
         return tuple(float(sample) for sample in evaluator(*self._arguments).results)
+
+
+def _cores(target: Target) -> int:
+    return target.cores if isinstance(target, CpuTarget) else 1
 
 
 def _random(shapes: Iterable[Shape], seed: int) -> list[Array]:

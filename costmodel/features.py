@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from costmodel.loopnest import Access, Loop, LoopKind, LoopNest, Statement
-from costmodel.target import FLOAT_BYTES, Target
+from costmodel.target import FLOAT_BYTES, CpuTarget
 
 Vector = npt.NDArray[np.float64]
 
@@ -33,7 +33,7 @@ class Feature:
 class Analysis:
     """What the features share about one nest on one target."""
 
-    def __init__(self, nest: LoopNest, target: Target, useful_flops: int) -> None:
+    def __init__(self, nest: LoopNest, target: CpuTarget, useful_flops: int) -> None:
         self.nest = nest
         self.target = target
         self.useful_flops = useful_flops
@@ -247,7 +247,7 @@ FEATURES: tuple[Feature, ...] = (
 NAMES: tuple[str, ...] = tuple(feature.name for feature in FEATURES)
 
 
-def roofline_seconds(nest: LoopNest, target: Target) -> float:
+def roofline_seconds(nest: LoopNest, target: CpuTarget) -> float:
     """Least time of the kernel on this core: the bound that predictions are ratios to."""
     analysis = Analysis(nest, target, useful_flops=1)
     beyond = analysis.traffic_bytes(target.l2_bytes) / (target.memory_gb_per_s * 1e9)
@@ -255,7 +255,7 @@ def roofline_seconds(nest: LoopNest, target: Target) -> float:
     return max(cycles / (target.frequency_mhz * 1e6), beyond)
 
 
-def extract(nest: LoopNest, target: Target, useful_flops: int) -> Vector:
+def extract(nest: LoopNest, target: CpuTarget, useful_flops: int) -> Vector:
     """The features of one scheduled kernel, in the order of `NAMES`."""
     analysis = Analysis(nest, target, useful_flops)
     return np.array([feature.compute(analysis) for feature in FEATURES], np.float64)

@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 
 from costmodel.errors import DeviceError
-from costmodel.target import FLOAT_BYTES, Target, freeze_tvm_target
+from costmodel.target import FLOAT_BYTES, CpuTarget, freeze_tvm_target
 
 ASSUMED_FREQUENCY_MHZ = 3000.0
 """Where the system does not tell; only the uncalibrated estimate depends on it."""
@@ -18,14 +18,14 @@ ASSUMED_MEMORY_GB_PER_S = 10.0
 """One core's share on ordinary machines; only the uncalibrated estimate depends on it."""
 ASSUMED_CACHES = {1: 32 * 1024, 2: 512 * 1024}
 """Sizes where the system does not tell."""
-FMA_PER_CYCLE, FMA_LATENCY, LOADS_PER_CYCLE = 2.0, 4.0, 2.0
+FMA_PER_CYCLE, FMA_LATENCY, LOADS_PER_CYCLE, ISSUE_WIDTH = 2.0, 4.0, 2.0, 4.0
 """Of the x86-64 and big AArch64 cores of the last ten years (vendors' optimisation guides)."""
 # A second cache fills the first by one vector a cycle at best on the same cores.
 _SYSTEM_CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 
 
 @cache
-def host_target(cores: int = 1) -> Target:
+def host_target(cores: int = 1) -> CpuTarget:
     """The CPU here as LLVM knows it, with caches and clock as the system states them."""
     codegen = _llvm()
     cpu, triple = codegen.llvm_get_system_cpu(), codegen.llvm_get_system_triple()
@@ -33,19 +33,21 @@ def host_target(cores: int = 1) -> Target:
     lanes = _vector_bits(tvm_target) // (8 * FLOAT_BYTES)
     wide = triple.startswith(("aarch64", "arm64")) or lanes >= 16
     caches = {**ASSUMED_CACHES, **_read_caches(_SYSTEM_CACHES)}
-    return Target(
+    return CpuTarget(
         tvm=freeze_tvm_target(tvm_target),
         vector_lanes=lanes,
         vector_registers=32 if wide else 16,
         fma_per_cycle=FMA_PER_CYCLE,
         fma_latency=FMA_LATENCY,
         loads_per_cycle=LOADS_PER_CYCLE,
+        issue_width=ISSUE_WIDTH,
+        out_of_order=True,
         frequency_mhz=_frequency_mhz(),
         l1_bytes=caches[1],
         l2_bytes=caches[2],
         l2_bytes_per_cycle=lanes * FLOAT_BYTES,
         memory_gb_per_s=ASSUMED_MEMORY_GB_PER_S,
-        channel_block=lanes if lanes >= 8 else 2 * lanes,
+        filter_block=lanes if lanes >= 8 else 2 * lanes,
         cores=cores,
     )
 

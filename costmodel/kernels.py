@@ -1,63 +1,87 @@
-"""Kernels: the fused operator groups of a network, the unit of scheduling and of timing."""
+"""Kernels: the fused operator groups of a network, the unit of scheduling and of timing.
+
+A kernel's ``key`` is the text that names its workload: equal kernels have equal keys. A
+``stride`` here is the number of channels allocated for each pixel of a value, at least its
+channels; what lies between is undefined.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
 from dataclasses import dataclass
-from types import MappingProxyType
+from typing import ClassVar, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from costmodel.errors import InputError
-from costmodel.network import Network, Weights
-from costmodel.operators import (
-    BatchNorm,
-    Bias,
-    Conv2d,
-    Dense,
-    GlobalAveragePool,
-    Operator,
-    Padding,
-    Relu,
-)
-from costmodel.target import Target
+from costmodel.operators import ActivationName, Padding, Shape, windows
 
 Array = npt.NDArray[np.float32]
+
+EpilogueName = ActivationName | Literal["add", "multiply"]
+"""What may follow in the same kernel; ``add`` and ``multiply`` read one value more."""
+COMBINING = frozenset({"add", "multiply"})
+ACTIVATIONS: frozenset[str] = frozenset(get_args(ActivationName))
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConvKernel:
-    """Convolution + folded batch norm + bias, with or without ReLU; a dense layer is one on 1x1.
+    """Convolution + folded batch norm + bias + epilogue; a dense layer is one on 1x1.
 
-    Reads ``[H, W, input_stride]`` (the first C channels count), writes ``[OH, OW, padded M]``.
+    Reads ``[H, W, input_stride]`` (the first C channels count), then one value of the output's
+    shape for each combining step of the epilogue; writes ``[OH, OW, padded M]``. Constants:
+    weight ``[M, C / groups, kh, kw]``, bias ``[M]``.
     """
 
     height: int
     width: int
     channels: int
     input_stride: int
-    """Channels allocated for each input pixel, at least ``channels``."""
     filters: int
     kernel: tuple[int, int]
     stride: tuple[int, int]
     padding: Padding
-    relu: bool
+    dilation: tuple[int, int] = (1, 1)
+    groups: int = 1
+    epilogue: tuple[EpilogueName, ...] = ()
+    """Applied in order after the bias."""
+
+    kind: ClassVar[str] = "conv"
+
+    @property
+    def window(self) -> tuple[int, int]:
+        """Rows and columns that the kernel spans, dilation counted."""
+        return (
+            (self.kernel[0] - 1) * self.dilation[0] + 1,
+            (self.kernel[1] - 1) * self.dilation[1] + 1,
+        )
 
     @property
     def output_size(self) -> tuple[int, int]:
         """(OH, OW)."""
-        top, left, bottom, right = self.padding
-        return (
-            (self.height + top + bottom - self.kernel[0]) // self.stride[0] + 1,
-            (self.width + left + right - self.kernel[1]) // self.stride[1] + 1,
-        )
+        size = (self.height, self.width)
+        return windows(size, self.window, self.stride, self.padding, "kernel")
+
+    @property
+    def inputs(self) -> int:
+        """Values read."""
+        return 1 + sum(name in COMBINING for name in self.epilogue)
+
+    @property
+    def group_channels(self) -> int:
+        """Channels that one filter reads."""
+        return self.channels // self.groups
+
+    @property
+    def group_filters(self) -> int:
+        """Filters that read the same channels."""
+        return self.filters // self.groups
 
     @property
     def flops(self) -> int:
-        """2 kh kw C M OH OW: useful arithmetic."""
-        rows, columns = self.output_size
-        return 2 * self.kernel[0] * self.kernel[1] * self.channels * self.filters * rows * columns
+        """2 kh kw (C / groups) M OH OW: useful arithmetic."""
+        places = math.prod(self.output_size) * math.prod(self.kernel)
+        return 2 * places * self.group_channels * self.filters
 
     @property
     def is_dense(self) -> bool:
@@ -65,172 +89,284 @@ class ConvKernel:
         return self.height == self.width == 1 and self.kernel == (1, 1)
 
     @property
+    def is_depthwise(self) -> bool:
+        """Whether each channel has one filter of its own."""
+        return self.groups == self.channels == self.filters and self.groups > 1
+
+    @property
     def key(self) -> str:
-        """Text that names the workload: equal kernels have equal keys."""
+        """See the module."""
         (kh, kw), (sh, sw) = self.kernel, self.stride
-        pad = ",".join(map(str, self.padding))
-        return (
+        parts = [
             f"conv {self.height}x{self.width}x{self.channels}/{self.input_stride} {kh}x{kw},"
-            f"{self.filters} s{sh}x{sw} p{pad}{' relu' if self.relu else ''}"
-        )
+            f"{self.filters} s{sh}x{sw} p{','.join(map(str, self.padding))}"
+        ]
+        if self.dilation != (1, 1):
+            parts.append(f"d{self.dilation[0]}x{self.dilation[1]}")
+        if self.groups > 1:
+            parts.append(f"g{self.groups}")
+        return " ".join([*parts, *self.epilogue])
 
     @property
     def title(self) -> str:
         """Short name for people."""
         if self.is_dense:
             return f"dense {self.channels}→{self.filters}"
-        return f"conv {self.kernel[0]}x{self.kernel[1]} {self.channels}→{self.filters}"
+        size = f"{self.kernel[0]}x{self.kernel[1]}"
+        if self.is_depthwise:
+            return f"depthwise {size} {self.channels}"
+        grouped = f" in {self.groups} groups" if self.groups > 1 else ""
+        return f"conv {size} {self.channels}→{self.filters}{grouped}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class PoolKernel:
-    """Mean over rows and columns: ``[H, W, input_stride]`` to ``[input_stride]``."""
+    """Mean or maximum over a window: ``[H, W, input_stride]`` to ``[OH, OW, padded C]``."""
+
+    height: int
+    width: int
+    channels: int
+    input_stride: int
+    function: Literal["average", "max"]
+    window: tuple[int, int]
+    stride: tuple[int, int] = (1, 1)
+    padding: Padding = (0, 0, 0, 0)
+    count_padding: bool = False
+    """Whether the zeros around count in a mean."""
+
+    kind: ClassVar[str] = "pool"
+    inputs: ClassVar[int] = 1
+
+    @property
+    def output_size(self) -> tuple[int, int]:
+        """(OH, OW)."""
+        size = (self.height, self.width)
+        return windows(size, self.window, self.stride, self.padding, "window")
+
+    @property
+    def is_global(self) -> bool:
+        """Whether there is one window, which is the whole map."""
+        return self.window == (self.height, self.width) and not any(self.padding)
+
+    @property
+    def flops(self) -> int:
+        """Window OH OW C additions or comparisons."""
+        return math.prod(self.window) * math.prod(self.output_size) * self.channels
+
+    @property
+    def key(self) -> str:
+        """See the module."""
+        counted = " counted" if self.count_padding else ""
+        return (
+            f"pool {self.function} {self.height}x{self.width}x{self.channels}/{self.input_stride} "
+            f"{self.window[0]}x{self.window[1]} s{self.stride[0]}x{self.stride[1]} "
+            f"p{','.join(map(str, self.padding))}{counted}"
+        )
+
+    @property
+    def title(self) -> str:
+        """Short name for people."""
+        if self.is_global:
+            return f"{self.function} pool {self.height}x{self.width}x{self.channels}"
+        return f"{self.function} pool {self.window[0]}x{self.window[1]} of {self.channels}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operand:
+    """A value that an `ElementwiseKernel` reads: ``[H, W, stride]``, or ``[1, 1, stride]``."""
+
+    stride: int
+    is_vector: bool = False
+    """Whether each pixel reads the same numbers."""
+
+
+ElementwiseName = EpilogueName | Literal["affine"]
+"""affine: x scale + shift, by channel."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ElementwiseKernel:
+    """A chain of functions of each number by itself, on a map or a vector (H = W = 1).
+
+    Starts with the first operand; each combining step takes the next. Writes
+    ``[H, W, padded C]``. Constants: scale ``[C]`` and shift ``[C]`` for each ``affine`` step.
+    """
+
+    height: int
+    width: int
+    channels: int
+    operands: tuple[Operand, ...]
+    operations: tuple[ElementwiseName, ...]
+
+    kind: ClassVar[str] = "elementwise"
+
+    @property
+    def inputs(self) -> int:
+        """Values read."""
+        return len(self.operands)
+
+    @property
+    def flops(self) -> int:
+        """H W C for each operation."""
+        return self.height * self.width * self.channels * max(len(self.operations), 1)
+
+    @property
+    def key(self) -> str:
+        """See the module."""
+        read = ",".join(f"{o.stride}{'v' if o.is_vector else ''}" for o in self.operands)
+        size = f"{self.height}x{self.width}x{self.channels}/{read}"
+        return f"elementwise {size} {' '.join(self.operations)}"
+
+    @property
+    def title(self) -> str:
+        """Short name for people."""
+        size = f"{self.height}x{self.width}x{self.channels}"
+        return f"{' '.join(self.operations).replace('_', '-')} {size}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChannelsKernel:
+    """Values behind each other along the channels, then shuffled in ``groups`` (1: as they are).
+
+    Reads ``[H, W, stride]`` of each (channels, stride); writes ``[H, W, padded sum of C]``.
+    """
+
+    height: int
+    width: int
+    sources: tuple[tuple[int, int], ...]
+    groups: int = 1
+
+    kind: ClassVar[str] = "channels"
+
+    @property
+    def inputs(self) -> int:
+        """Values read."""
+        return len(self.sources)
+
+    @property
+    def channels(self) -> int:
+        """Channels written."""
+        return sum(channels for channels, _ in self.sources)
+
+    @property
+    def flops(self) -> int:
+        """Numbers moved: there is no arithmetic."""
+        return self.height * self.width * self.channels
+
+    @property
+    def key(self) -> str:
+        """See the module."""
+        read = ",".join(f"{channels}/{stride}" for channels, stride in self.sources)
+        return f"channels {self.height}x{self.width} {read} g{self.groups}"
+
+    @property
+    def title(self) -> str:
+        """Short name for people."""
+        name = "concat" if len(self.sources) > 1 else "channel shuffle"
+        return f"{name} {self.height}x{self.width}x{self.channels}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayoutKernel:
+    """A map between [H, W, stride] and [C, H, W], the layout of frameworks (and of flattening)."""
+
+    height: int
+    width: int
+    channels: int
+    stride: int
+    """Channels allocated a pixel on the side with channels last."""
+    planar: bool
+    """Whether [C, H, W] is written; else read."""
+
+    kind: ClassVar[str] = "layout"
+    inputs: ClassVar[int] = 1
+
+    @property
+    def flops(self) -> int:
+        """Numbers moved: there is no arithmetic."""
+        return self.height * self.width * self.channels
+
+    @property
+    def key(self) -> str:
+        """See the module."""
+        size = f"{self.height}x{self.width}x{self.channels}/{self.stride}"
+        return f"layout {size} {'planar' if self.planar else 'packed'}"
+
+    @property
+    def title(self) -> str:
+        """Short name for people."""
+        return f"layout {self.height}x{self.width}x{self.channels}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SoftmaxKernel:
+    """exp(x) over its sum over the channels: ``[H, W, input_stride]`` to ``[H, W, padded C]``."""
 
     height: int
     width: int
     channels: int
     input_stride: int
 
+    kind: ClassVar[str] = "softmax"
+    inputs: ClassVar[int] = 1
+
     @property
     def flops(self) -> int:
-        """H W C additions."""
-        return self.height * self.width * self.channels
+        """Maximum, difference, exponential, sum and division of each number."""
+        return 5 * self.height * self.width * self.channels
 
     @property
     def key(self) -> str:
-        """Text that names the workload."""
-        return f"pool {self.height}x{self.width}x{self.channels}/{self.input_stride}"
+        """See the module."""
+        return f"softmax {self.height}x{self.width}x{self.channels}/{self.input_stride}"
 
     @property
     def title(self) -> str:
         """Short name for people."""
-        return f"average pool {self.height}x{self.width}x{self.channels}"
+        return f"softmax {self.channels}"
 
 
-Kernel = ConvKernel | PoolKernel
+@dataclass(frozen=True, kw_only=True)
+class TvmKernel:
+    """A function that TVM made of an operator we have no schedule for; see `TvmOperator`."""
+
+    name: str
+    function: str
+    """The function as JSON."""
+    input_shapes: tuple[Shape, ...]
+    """As the function declares them, batch of one included."""
+    constant_shapes: tuple[Shape, ...]
+    output_shape: Shape
+
+    kind: ClassVar[str] = "tvm"
+
+    @property
+    def inputs(self) -> int:
+        """Values read."""
+        return len(self.input_shapes)
+
+    @property
+    def flops(self) -> int:
+        """Numbers written: what they cost is TVM's affair."""
+        return math.prod(self.output_shape)
+
+    @property
+    def key(self) -> str:
+        """See the module."""
+        return f"tvm {self.function}"
+
+    @property
+    def title(self) -> str:
+        """Short name for people."""
+        return f"{self.name} {'x'.join(map(str, self.output_shape))}"
 
 
-@dataclass(frozen=True)
-class Step:
-    """One kernel of a network: what it reads, and the nodes fused into it."""
-
-    kernel: Kernel
-    source: str
-    """Node whose output it reads (a step's ``output``, or the network's input)."""
-    output: str
-    """Node whose value it writes."""
-    nodes: tuple[str, ...]
-    """Names of the network's nodes it stands for, in order."""
-
-
-def partition(network: Network, target: Target) -> tuple[Step, ...]:
-    """The network as kernels in execution order, fused as far as TVM would fuse them.
-
-    A convolution takes the batch norm, bias and ReLU that follow it, as long as each value has
-    one reader. Raises InputError, naming the node, for what no kernel can stand for.
-    """
-    steps: list[Step] = []
-    taken: set[str] = set()
-    for node in network.nodes():
-        if node in taken:
-            continue
-        operator = network.operator(node)
-        (source,) = network.sources(node)
-        nodes = (node, *_epilogue(network, node)) if _takes_epilogue(operator) else (node,)
-        taken.update(nodes)
-        kernel = _kernel(network, source, nodes, target)
-        steps.append(Step(kernel=kernel, source=source, output=nodes[-1], nodes=nodes))
-    return tuple(steps)
-
-
-def fold(network: Network, step: Step, weights: Weights) -> tuple[Array, Array]:
-    """Weight ``[M, C, kh, kw]`` and bias ``[M]`` of a convolution with its batch norm folded in.
-
-    y = γ (Wx + b - μ) / √(σ² + ε) + β, so W' = W γ / √(σ² + ε) and b' = (b - μ) γ / √(σ² + ε) + β.
-    Raises InputError where ``weights`` lacks a parameter or has one of another shape.
-    """
-    kernel = step.kernel
-    if not isinstance(kernel, ConvKernel):
-        raise InputError(f"{kernel.title} has no weights")
-    shape = (kernel.filters, kernel.channels, *kernel.kernel)
-    dense = isinstance(network.operator(step.nodes[0]), Dense)
-    first = _parameters(network, step.nodes[0], weights, {"weight": shape[:2] if dense else shape})
-    weight = first["weight"].reshape(shape)
-    bias = first.get("bias", np.zeros(kernel.filters, np.float32))
-    for node in step.nodes[1:]:
-        operator = network.operator(node)
-        p = _parameters(network, node, weights)
-        if isinstance(operator, BatchNorm):
-            scale = p["gamma"] / np.sqrt(p["variance"] + np.float32(operator.epsilon))
-            weight = weight * scale[:, None, None, None]
-            bias = (bias - p["mean"]) * scale + p["beta"]
-        elif isinstance(operator, Bias):
-            bias = bias + p["bias"]
-    return weight, bias.astype(np.float32)
-
-
-def _parameters(
-    network: Network,
-    node: str,
-    weights: Weights,
-    shapes: Mapping[str, tuple[int, ...]] = MappingProxyType({}),
-) -> dict[str, Array]:
-    """The parameters of ``node``, each of its shape: that in ``shapes``, else one per channel."""
-    names = network.operator(node).parameters
-    if names and node not in weights:
-        raise InputError(f"no weights given for node '{node}'; given: {', '.join(weights)}")
-    found: dict[str, Array] = {}
-    for name in names:
-        if name not in weights[node]:
-            given = ", ".join(weights[node])
-            raise InputError(f"the weights of node '{node}' lack '{name}'; given: {given}")
-        found[name] = np.asarray(weights[node][name], np.float32)
-        wanted = shapes.get(name, network.shape(node)[-1:])
-        if found[name].shape != wanted:
-            raise InputError(
-                f"'{name}' of node '{node}' has the shape {found[name].shape}; {wanted} is needed"
-            )
-    return found
-
-
-def _takes_epilogue(operator: Operator) -> bool:
-    return isinstance(operator, Conv2d | Dense)
-
-
-def _epilogue(network: Network, node: str) -> tuple[str, ...]:
-    """Batch norms and biases, then at most one ReLU, that only ``node``'s value flows through."""
-    fused: list[str] = []
-    while len(users := network.users(node)) == 1:
-        operator = network.operator(users[0])
-        if not isinstance(operator, BatchNorm | Bias | Relu):
-            break
-        node = users[0]
-        fused.append(node)
-        if isinstance(operator, Relu):
-            break
-    return tuple(fused)
-
-
-def _kernel(network: Network, source: str, nodes: tuple[str, ...], target: Target) -> Kernel:
-    operator = network.operator(nodes[0])
-    shape = network.shape(source)
-    channels = shape[-1]
-    stride = channels if source == Network.INPUT else target.padded(channels)
-    relu = isinstance(network.operator(nodes[-1]), Relu)
-    if isinstance(operator, Conv2d):
-        return ConvKernel(
-            height=shape[0], width=shape[1], channels=channels, input_stride=stride,
-            filters=operator.filters, kernel=operator.kernel, stride=operator.stride,
-            padding=operator.padding, relu=relu,
-        )  # fmt: skip
-    if isinstance(operator, Dense):
-        return ConvKernel(
-            height=1, width=1, channels=channels, input_stride=stride, filters=operator.units,
-            kernel=(1, 1), stride=(1, 1), padding=(0, 0, 0, 0), relu=relu,
-        )  # fmt: skip
-    if isinstance(operator, GlobalAveragePool):
-        return PoolKernel(height=shape[0], width=shape[1], channels=channels, input_stride=stride)
-    raise InputError(
-        f"node '{nodes[0]}' ({type(operator).__name__}) follows nothing it can be fused with; "
-        "put it right after a convolution or a dense layer"
-    )
+Kernel = (
+    ConvKernel
+    | PoolKernel
+    | ElementwiseKernel
+    | ChannelsKernel
+    | LayoutKernel
+    | SoftmaxKernel
+    | TvmKernel
+)

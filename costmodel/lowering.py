@@ -40,7 +40,7 @@ class LoweredKernel:
 
 def lower(kernel: Kernel, schedule: Schedule, target: Target) -> LoweredKernel:
     """Schedules ``kernel`` through TVM; about 10 ms."""
-    module = family_of(kernel).module(kernel, schedule, target)
+    module = family_of(schedule).module(kernel, schedule, target)
     return LoweredKernel(kernel, schedule, target, module, read(module))
 
 

@@ -17,13 +17,15 @@ class Arena:
     offsets: Mapping[str, int]
 
 
-def plan_arena(writes: Sequence[str], reads: Sequence[str], sizes: Mapping[str, int]) -> Arena:
+def plan_arena(
+    writes: Sequence[str], reads: Sequence[Sequence[str]], sizes: Mapping[str, int]
+) -> Arena:
     """Places values so that no two that are alive at once overlap, first fit in program order.
 
     Step i reads ``reads[i]`` and writes ``writes[i]``; ``sizes`` has the elements of the values
     to place (others, such as the network's input and output, live elsewhere).
     """
-    last_use = {name: index for index, name in enumerate(reads)}
+    last_use = {name: index for index, names in enumerate(reads) for name in names}
     offsets: dict[str, int] = {}
     alive: list[str] = []
     top = 0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Literal
 
 import networkx as nx
 import numpy as np
@@ -10,15 +12,23 @@ import numpy.typing as npt
 
 from costmodel.errors import InputError
 from costmodel.operators import (
+    Activation,
+    ActivationName,
     BatchNorm,
     Bias,
+    ChannelShuffle,
+    Combine,
+    Concat,
     Conv2d,
     Dense,
+    Flatten,
     GlobalAveragePool,
     Operator,
     Padding,
-    Relu,
+    Pool2d,
     Shape,
+    Softmax,
+    TvmOperator,
     feature_map,
     same_padding,
 )
@@ -28,11 +38,11 @@ Weights = Mapping[str, Mapping[str, npt.NDArray[np.float32]]]
 
 
 class Network:
-    """A feed-forward network for one input of shape (H, W, C), batch one.
+    """A feed-forward network for one input, batch one, channels last.
 
-    Nodes are added in order with `conv2d`, `batch_norm`, `bias`, `relu`,
-    `global_average_pool` and `dense`; each takes the name of the node it reads (`Network.INPUT`
-    for the network's input) and returns the new node's name. The last node is the output.
+    Nodes are added in order with one method an operator; each takes the names of the nodes it
+    reads (`Network.INPUT` for the network's input) and returns the new node's name. The last node
+    added is the output.
     """
 
     INPUT = "input"
@@ -53,41 +63,112 @@ class Network:
         kernel: tuple[int, int],
         stride: tuple[int, int] = (1, 1),
         padding: Padding | None = None,
+        dilation: tuple[int, int] = (1, 1),
+        groups: int = 1,
         name: str | None = None,
     ) -> str:
         """Adds a convolution; ``padding`` None is 'same' (see `same_padding`)."""
-        for label, values in (("filters", (filters,)), ("kernel", kernel), ("stride", stride)):
-            if any(value < 1 for value in values):
-                raise InputError(f"{label} of a convolution must be at least 1, got {values}")
-        if padding is None:
-            h, w, _ = feature_map(self.shape(source), "conv2d")
-            padding = same_padding((h, w), kernel, stride)
-        elif min(padding) < 0:
-            raise InputError(f"padding of a convolution must be at least 0, got {padding}")
-        operator = Conv2d(filters=filters, kernel=kernel, stride=stride, padding=padding)
-        return self._add("conv", operator, source, name)
+        _at_least_one("a convolution", filters=(filters,), kernel=kernel, stride=stride,
+                      dilation=dilation, groups=(groups,))  # fmt: skip
+        operator = Conv2d(
+            filters=filters, kernel=kernel, stride=stride, padding=(0, 0, 0, 0),
+            dilation=dilation, groups=groups,
+        )  # fmt: skip
+        padding = self._padding(source, operator.window, stride, padding, "a convolution")
+        return self.add(replace(operator, padding=padding), source, name=name)
 
     def batch_norm(self, source: str, *, epsilon: float = 1e-5, name: str | None = None) -> str:
         """Adds a batch normalisation with running statistics."""
-        return self._add("bn", BatchNorm(epsilon=epsilon), source, name)
+        return self.add(BatchNorm(epsilon=epsilon), source, name=name)
 
     def bias(self, source: str, *, name: str | None = None) -> str:
         """Adds one learned number to each channel."""
-        return self._add("bias", Bias(), source, name)
+        return self.add(Bias(), source, name=name)
 
     def relu(self, source: str, *, name: str | None = None) -> str:
         """Adds max(x, 0)."""
-        return self._add("relu", Relu(), source, name)
+        return self.activation(source, "relu", name=name)
+
+    def activation(self, source: str, function: ActivationName, *, name: str | None = None) -> str:
+        """Adds a function of each number by itself."""
+        return self.add(Activation(function=function), source, name=name)
+
+    def sum(self, first: str, second: str, *, name: str | None = None) -> str:
+        """Adds first + second, see `Combine`."""
+        return self.add(Combine(function="add"), first, second, name=name)
+
+    def product(self, first: str, second: str, *, name: str | None = None) -> str:
+        """Adds first × second, see `Combine`."""
+        return self.add(Combine(function="multiply"), first, second, name=name)
+
+    def concat(self, *sources: str, name: str | None = None) -> str:
+        """Adds values behind each other along the channels."""
+        return self.add(Concat(), *sources, name=name)
+
+    def channel_shuffle(self, source: str, *, groups: int, name: str | None = None) -> str:
+        """Adds the channels' new order, see `ChannelShuffle`."""
+        _at_least_one("a channel shuffle", groups=(groups,))
+        return self.add(ChannelShuffle(groups=groups), source, name=name)
+
+    def pool2d(
+        self,
+        source: str,
+        *,
+        function: Literal["average", "max"],
+        window: tuple[int, int],
+        stride: tuple[int, int] = (1, 1),
+        padding: Padding | None = None,
+        count_padding: bool = False,
+        name: str | None = None,
+    ) -> str:
+        """Adds a pooling; ``padding`` None is 'same'."""
+        _at_least_one("a pooling", window=window, stride=stride)
+        padding = self._padding(source, window, stride, padding, "a pooling")
+        operator = Pool2d(
+            function=function, window=window, stride=stride, padding=padding,
+            count_padding=count_padding,
+        )  # fmt: skip
+        return self.add(operator, source, name=name)
 
     def global_average_pool(self, source: str, *, name: str | None = None) -> str:
         """Adds the mean over rows and columns."""
-        return self._add("pool", GlobalAveragePool(), source, name)
+        return self.add(GlobalAveragePool(), source, name=name)
+
+    def flatten(self, source: str, *, name: str | None = None) -> str:
+        """Adds the map as one vector, channels slowest."""
+        return self.add(Flatten(), source, name=name)
 
     def dense(self, source: str, *, units: int, name: str | None = None) -> str:
         """Adds a fully connected layer with bias."""
-        if units < 1:
-            raise InputError(f"units of a dense layer must be at least 1, got {units}")
-        return self._add("dense", Dense(units=units), source, name)
+        _at_least_one("a dense layer", units=(units,))
+        return self.add(Dense(units=units), source, name=name)
+
+    def softmax(self, source: str, *, name: str | None = None) -> str:
+        """Adds exp(x) over its sum."""
+        return self.add(Softmax(), source, name=name)
+
+    def add(self, operator: Operator, *sources: str, name: str | None = None) -> str:
+        """Adds any operator.
+
+        Raises InputError, naming the node, for a source that is not there, for shapes that do
+        not go together and for a name that is taken.
+        """
+        order = self._graph.number_of_nodes() - 1
+        node = name or f"{_PREFIXES[type(operator)]}{order}"
+        if node in self._graph:
+            raise InputError(f"the network already has a node '{node}'; give this one another name")
+        if operator.inputs is not None and len(sources) != operator.inputs:
+            raise InputError(
+                f"node '{node}' takes {operator.inputs} values, {len(sources)} are given"
+            )
+        try:
+            shape = operator.output_shape(*(self.shape(source) for source in sources))
+        except InputError as error:
+            raise InputError(f"node '{node}': {error}") from None
+        self._graph.add_node(node, operator=operator, shape=shape, order=order, sources=sources)
+        self._graph.add_edges_from((source, node) for source in sources)
+        self._last = node
+        return node
 
     @property
     def output(self) -> str:
@@ -115,8 +196,10 @@ class Network:
         return operator
 
     def sources(self, node: str) -> tuple[str, ...]:
-        """Names of the nodes that ``node`` reads."""
-        return tuple(self._graph.predecessors(node))
+        """Names of the nodes that ``node`` reads, in the order of its operator."""
+        self.shape(node)
+        sources: tuple[str, ...] = self._graph.nodes[node].get("sources", ())
+        return sources
 
     def users(self, node: str) -> tuple[str, ...]:
         """Names of the nodes that read ``node``."""
@@ -146,7 +229,10 @@ class Network:
             channels = self.shape(self.sources(node)[0])[-1]
             shapes: dict[str, tuple[int, ...]] = {}
             if isinstance(operator, Conv2d):
-                shapes["weight"] = (operator.filters, channels, *operator.kernel)
+                inner = channels // operator.groups
+                shapes["weight"] = (operator.filters, inner, *operator.kernel)
+            elif isinstance(operator, TvmOperator):
+                shapes = dict(zip(operator.parameters, operator.parameter_shapes, strict=True))
             elif isinstance(operator, Dense):
                 shapes = {"weight": (operator.units, channels), "bias": (operator.units,)}
             else:
@@ -166,13 +252,40 @@ class Network:
         order: int = self._graph.nodes[node].get("order", -1)
         return order
 
-    def _add(self, kind: str, operator: Operator, source: str, name: str | None) -> str:
-        shape = operator.output_shape(self.shape(source))
-        order = self._graph.number_of_nodes() - 1
-        node = name or f"{kind}{order}"
-        if node in self._graph:
-            raise InputError(f"the network already has a node '{node}'; give this one another name")
-        self._graph.add_node(node, operator=operator, shape=shape, order=order)
-        self._graph.add_edge(source, node)
-        self._last = node
-        return node
+    def _padding(
+        self,
+        source: str,
+        window: tuple[int, int],
+        stride: tuple[int, int],
+        padding: Padding | None,
+        name: str,
+    ) -> Padding:
+        if padding is None:
+            h, w, _ = feature_map(self.shape(source), name)
+            return same_padding((h, w), window, stride)
+        if min(padding) < 0:
+            raise InputError(f"padding of {name} must be at least 0, got {padding}")
+        return padding
+
+
+_PREFIXES: Mapping[type[Operator], str] = {
+    Conv2d: "conv",
+    BatchNorm: "bn",
+    Bias: "bias",
+    Activation: "act",
+    Combine: "combine",
+    Concat: "concat",
+    ChannelShuffle: "shuffle",
+    Pool2d: "window",
+    GlobalAveragePool: "pool",
+    Flatten: "flatten",
+    Dense: "dense",
+    Softmax: "softmax",
+    TvmOperator: "tvm",
+}
+
+
+def _at_least_one(name: str, **settings: tuple[int, ...]) -> None:
+    for label, values in settings.items():
+        if any(value < 1 for value in values):
+            raise InputError(f"{label} of {name} must be at least 1, got {values}")

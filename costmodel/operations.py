@@ -10,11 +10,13 @@ from costmodel.network import Network
 def flops(network: Network) -> int:
     """FP_OPS = Σ M C ⌈H/Sh⌉ ⌈W/Sw⌉ (2 kh kw + 1) over the convolutions.
 
+    C is the number of channels that a filter reads: those of its group.
+
     Source: Anderson et al., Performance-Oriented Neural Architecture Search (2019), Equation 1.
     """
     return sum(
         conv.filters
-        * source[2]
+        * (source[2] // conv.groups)
         * math.ceil(source[0] / conv.stride[0])
         * math.ceil(source[1] / conv.stride[1])
         * (2 * conv.kernel[0] * conv.kernel[1] + 1)
@@ -29,17 +31,17 @@ def flops_table2(network: Network) -> int:
     out (all thirteen rows come out to the printed digit this way and not with Equation 1).
     """
     return sum(
-        2 * conv.kernel[0] * conv.kernel[1] * conv.filters * source[2] * target[0] * target[1]
-        for conv, source, target in network.convolutions()
+        2 * math.prod(conv.kernel) * conv.filters * (source[2] // conv.groups) * math.prod(to[:2])
+        for conv, source, to in network.convolutions()
     )
 
 
 def params(network: Network) -> int:
-    """FP_PARAMS = Σ M C kh kw over the convolutions.
+    """FP_PARAMS = Σ M C kh kw over the convolutions, C as in `flops`.
 
     Source: as `flops`, Equation 2.
     """
     return sum(
-        conv.filters * source[2] * conv.kernel[0] * conv.kernel[1]
+        conv.filters * (source[2] // conv.groups) * math.prod(conv.kernel)
         for conv, source, _ in network.convolutions()
     )

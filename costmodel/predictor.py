@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, cached_property
 
 import numpy as np
 
+from costmodel.cache import PredictionCache, code_digest, key_of
 from costmodel.features import extract, roofline_seconds
-from costmodel.kernels import ConvKernel, Kernel, Step
+from costmodel.kernels import Kernel
 from costmodel.lowering import lower
+from costmodel.partition import Step
 from costmodel.regressor import Matrix, RatioModel, Vector
 from costmodel.schedules.family import Schedule
 from costmodel.schedules.registry import describe, family_of, points
@@ -32,6 +37,19 @@ class Prediction:
     digest: str
     """Structural hash of the lowered kernel."""
 
+    def to_text(self) -> str:
+        """All but the kernel, for a cache."""
+        return json.dumps(
+            [str(self.schedule), self.seconds, self.roofline_seconds, self.log_deviation,
+             self.digest]
+        )  # fmt: skip
+
+    @staticmethod
+    def from_text(kernel: Kernel, text: str) -> Prediction:
+        """What `to_text` wrote."""
+        schedule, *figures = json.loads(text)
+        return Prediction(kernel, Schedule.parse(schedule), *figures)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Overhead:
@@ -43,7 +61,7 @@ class Overhead:
 
     def seconds(self, kernels: Sequence[Kernel], target: Target) -> float:
         """Overhead of a network of these kernels."""
-        total = sum(traffic_bytes(kernel, target) for kernel in kernels)
+        total = sum(argument_bytes(kernel, target) for kernel in kernels)
         return self.seconds_per_kernel * len(kernels) + self.seconds_per_byte * total
 
 
@@ -54,17 +72,29 @@ class Predictor:
     roofline. The figures of the chosen one are those of the kernel lowered through TVM.
     """
 
-    def __init__(self, target: Target, model: RatioModel | None, overhead: Overhead) -> None:
+    def __init__(
+        self,
+        target: Target,
+        model: RatioModel | None,
+        overhead: Overhead,
+        cache: PredictionCache | None = None,
+        model_name: str = "",
+    ) -> None:
+        """``cache``: where predictions are looked up first, and kept.
+
+        ``model_name`` is then what tells ``model`` from every other one.
+        """
         self.target = target
         self.overhead = overhead
         self._model = model
+        self._cache = cache
+        self._model_name = model_name
         self._known: dict[str, Prediction] = {}
 
     def choose(self, kernel: Kernel) -> Prediction:
         """The fastest predicted schedule of ``kernel`` and its prediction."""
         if kernel.key not in self._known:
-            ranked = self.rank(kernel)
-            self._known[kernel.key] = self._lowered(kernel, ranked[0][0])
+            self._known[kernel.key] = self._kept(kernel) or self._chosen(kernel)
         return self._known[kernel.key]
 
     def rank(self, kernel: Kernel) -> list[tuple[Schedule, float]]:
@@ -86,6 +116,24 @@ class Predictor:
         between = self.overhead.seconds([step.kernel for step in steps], self.target)
         return predictions, sum(p.seconds for p in predictions) + between
 
+    def _chosen(self, kernel: Kernel) -> Prediction:
+        prediction = self._lowered(kernel, self.rank(kernel)[0][0])
+        if self._cache is not None:
+            self._cache.put(self._key(kernel), prediction.to_text())
+        return prediction
+
+    def _kept(self, kernel: Kernel) -> Prediction | None:
+        text = self._cache.get(self._key(kernel)) if self._cache is not None else None
+        return Prediction.from_text(kernel, text) if text is not None else None
+
+    def _key(self, kernel: Kernel) -> str:
+        return key_of(kernel.key, self._identity)
+
+    @cached_property
+    def _identity(self) -> str:
+        """What predictions depend on beside the kernel: facts, model, code."""
+        return key_of(repr(self.target), self._model_name, code_digest())
+
     def _lowered(self, kernel: Kernel, schedule: Schedule) -> Prediction:
         lowered = lower(kernel, schedule, self.target)
         bound = roofline_seconds(lowered.nest, self.target)
@@ -104,15 +152,12 @@ class Predictor:
         )
 
 
-def traffic_bytes(kernel: Kernel, target: Target) -> int:
-    """Bytes of weights, input and output of a kernel, padding included."""
-    pixels = kernel.height * kernel.width * kernel.input_stride
-    if not isinstance(kernel, ConvKernel):
-        return FLOAT_BYTES * (pixels + kernel.input_stride)
-    rows, columns = kernel.output_size
-    filters = target.padded(kernel.filters)
-    weights = filters * kernel.channels * kernel.kernel[0] * kernel.kernel[1]
-    return FLOAT_BYTES * (pixels + weights + rows * columns * filters)
+@cache
+def argument_bytes(kernel: Kernel, target: Target) -> int:
+    """Bytes of what a kernel reads and writes: values and constants, padding included."""
+    schedule = points(kernel, target)[0]
+    shapes = family_of(schedule).shapes(kernel, schedule, target)
+    return FLOAT_BYTES * sum(math.prod(shape) for shape in shapes)
 
 
 def measured_rows(
@@ -121,7 +166,7 @@ def measured_rows(
     """Features [n, f] and log(time / roofline) [n] of measured kernels (seconds)."""
     rows, ratios = [], []
     for (kernel, schedule), seconds in measured.items():
-        nest = family_of(kernel).describe(kernel, schedule, target)
+        nest = describe(kernel, schedule, target)
         rows.append(extract(nest, target, kernel.flops))
         ratios.append(np.log(seconds / roofline_seconds(nest, target)))
     return np.stack(rows), np.array(ratios)

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from costmodel.calibration.card import ErrorCard
 from costmodel.errors import InputError
 from costmodel.protocol import Protocol
-from costmodel.target import Target, freeze_tvm_target
+from costmodel.target import CpuTarget, Target, freeze_tvm_target
 
 PROFILE_FILE = "profile.json"
 MODEL_FILE = "model.npz"
@@ -35,12 +35,14 @@ class TargetFacts(BaseModel):
     fma_per_cycle: float
     fma_latency: float
     loads_per_cycle: float
+    issue_width: float
+    out_of_order: bool
     frequency_mhz: float
     l1_bytes: int
     l2_bytes: int
     l2_bytes_per_cycle: float
     memory_gb_per_s: float
-    channel_block: int
+    filter_block: int
     cores: int
 
     @staticmethod
@@ -51,7 +53,7 @@ class TargetFacts(BaseModel):
     def target(self) -> Target:
         """The target of these facts; InputError where they contradict each other."""
         facts = {name: getattr(self, name) for name in type(self).model_fields}
-        return Target(**{**facts, "tvm": freeze_tvm_target(self.tvm)})
+        return CpuTarget(**{**facts, "tvm": freeze_tvm_target(self.tvm)})
 
 
 class CalibrationFacts(BaseModel):

@@ -9,12 +9,12 @@ import numpy as np
 import tvm
 from tvm import tirx
 
-from costmodel.kernels import Array, ConvKernel, Kernel, Step, fold
+from costmodel.kernels import Array
 from costmodel.lowering import lower
 from costmodel.memory import Arena, plan_arena
 from costmodel.network import Network, Weights
 from costmodel.operators import Shape
-from costmodel.schedules.direct import DirectConvolution
+from costmodel.partition import Step, fold
 from costmodel.schedules.family import Schedule
 from costmodel.schedules.registry import family_of
 from costmodel.target import FLOAT_BYTES, Target
@@ -30,9 +30,13 @@ class Program:
     target: Target
 
     def shapes(self, index: int) -> tuple[Shape, ...]:
-        """Argument shapes of step ``index``: input, constants, output."""
-        kernel = self.steps[index].kernel
-        return family_of(kernel).shapes(kernel, self.schedules[index], self.target)
+        """Argument shapes of step ``index``: values read, constants, output."""
+        schedule = self.schedules[index]
+        return family_of(schedule).shapes(self.steps[index].kernel, schedule, self.target)
+
+    def constant_shapes(self, index: int) -> tuple[Shape, ...]:
+        """Those of the constants alone."""
+        return self.shapes(index)[self.steps[index].kernel.inputs : -1]
 
     @property
     def output_shape(self) -> Shape:
@@ -44,27 +48,20 @@ class Program:
         sizes = {
             step.output: int(np.prod(self.shapes(i)[-1])) for i, step in enumerate(self.steps[:-1])
         }
-        reads = [step.source for step in self.steps]
+        reads = [step.sources for step in self.steps]
         return plan_arena([step.output for step in self.steps], reads, sizes)
 
     def peak_memory_bytes(self) -> int:
-        """Weights, activations between kernels, input and output, and the largest padded copy."""
+        """Weights, activations between kernels, input and output, and the largest scratch."""
         constants = sum(
-            int(np.prod(shape)) for i in range(len(self.steps)) for shape in self.shapes(i)[1:-1]
+            int(np.prod(shape)) for i in range(len(self.steps)) for shape in self.constant_shapes(i)
         )
         edges = int(np.prod(self.input_shape)) + int(np.prod(self.output_shape))
-        pad = max(
-            self._pad_elements(step.kernel, schedule)
+        scratch = max(
+            family_of(schedule).scratch_elements(step.kernel, schedule, self.target)
             for step, schedule in zip(self.steps, self.schedules, strict=True)
         )
-        return FLOAT_BYTES * (constants + edges + self.arena().elements + pad)
-
-    def _pad_elements(self, kernel: Kernel, schedule: Schedule) -> int:
-        family = family_of(kernel)
-        if not (isinstance(kernel, ConvKernel) and isinstance(family, DirectConvolution)):
-            return 0
-        g = family.geometry(kernel, schedule, self.target)
-        return g.padded_height * g.padded_width * kernel.input_stride if g.has_pad else 0
+        return FLOAT_BYTES * (constants + edges + self.arena().elements + scratch)
 
 
 def assemble(program: Program) -> tvm.IRModule:
@@ -89,10 +86,8 @@ def constants(program: Program, network: Network, weights: Weights) -> list[Arra
     """The arrays that ``main`` takes between input and workspace, packed for each schedule."""
     packed: list[Array] = []
     for step, schedule in zip(program.steps, program.schedules, strict=True):
-        family = family_of(step.kernel)
-        if isinstance(step.kernel, ConvKernel) and isinstance(family, DirectConvolution):
-            weight, bias = fold(network, step, weights)
-            packed.extend(family.pack(step.kernel, schedule, program.target, weight, bias))
+        folded = fold(network, step, weights)
+        packed += family_of(schedule).pack(step.kernel, schedule, program.target, folded)
     return packed
 
 
@@ -102,21 +97,24 @@ def _main(program: Program, called: list[str]) -> tvm.tirx.PrimFunc:
     workspace = tirx.decl_buffer((max(arena.elements, 1),), "float32", "workspace")
     output = tirx.decl_buffer(program.output_shape, "float32", "out")
     parameters, calls = [source], []
-    for index, (step, name) in enumerate(zip(program.steps, called, strict=True)):
-        read_shape, *constant_shapes, written_shape = program.shapes(index)
+    for index, step in enumerate(program.steps):
+        *read_shapes, written_shape = (
+            *program.shapes(index)[: step.kernel.inputs], program.shapes(index)[-1],
+        )  # fmt: skip
         arrays = [
             tirx.decl_buffer(shape, "float32", f"p{index}_{j}")
-            for j, shape in enumerate(constant_shapes)
+            for j, shape in enumerate(program.constant_shapes(index))
         ]
         parameters += arrays
-        read = (
+        read = [
             source
-            if step.source == Network.INPUT
-            else _slice(workspace, arena.offsets[step.source], read_shape)
-        )
+            if name == Network.INPUT
+            else _slice(workspace, arena.offsets[name], shape)
+            for name, shape in zip(step.sources, read_shapes, strict=True)
+        ]
         last = index == len(program.steps) - 1
         written = output if last else _slice(workspace, arena.offsets[step.output], written_shape)
-        calls.append(tirx.Evaluate(tirx.call_cpacked(name, read, *arrays, written)))
+        calls.append(tirx.Evaluate(tirx.call_cpacked(called[index], *read, *arrays, written)))
     body = tirx.SeqStmt(calls) if len(calls) > 1 else calls[0]
     main = tirx.PrimFunc([*parameters, workspace, output], body)
     return main.with_attr("global_symbol", "main").with_attr("tirx.noalias", True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,45 +14,38 @@ FLOAT_BYTES = 4
 
 
 @dataclass(frozen=True, kw_only=True)
-class Target:
-    """One kind of core, as used: what TVM compiles for, and what bounds its speed."""
+class Target(ABC):
+    """What every processor states, whatever its kind."""
 
     tvm: tuple[tuple[str, Any], ...]
     """TVM's target as sorted (key, value) pairs; lists as tuples."""
-    vector_lanes: int
-    """float32 numbers in a vector register."""
-    vector_registers: int
-    """Vector registers that a program can name."""
-    fma_per_cycle: float
-    """Vector multiply-adds that a core can start each cycle."""
-    fma_latency: float
-    """Cycles from a multiply-add to the next that needs its result."""
-    loads_per_cycle: float
-    """Vector loads that a core can start each cycle."""
     frequency_mhz: float
-    """Clock at which the core runs while measured."""
-    l1_bytes: int
-    """Data cache nearest to a core."""
+    """Clock while measured."""
     l2_bytes: int
-    """Second level of cache, as one core sees it."""
-    l2_bytes_per_cycle: float
-    """Bandwidth from the second level of cache to the first."""
+    """Second level of cache: as one core of a CPU sees it; shared by all of a GPU."""
     memory_gb_per_s: float
-    """Bandwidth beyond the second level, one core."""
-    channel_block: int
-    """Activations between kernels are padded to a multiple of this many channels."""
-    cores: int = 1
-    """Cores (threads) that a kernel may use."""
+    """Bandwidth beyond the second level: of one core of a CPU; of all of a GPU."""
 
     def __post_init__(self) -> None:
+        """Raises InputError where facts contradict each other."""
         for name, value in asdict(self).items():
-            if name != "tvm" and not value > 0:
+            if isinstance(value, int | float) and not isinstance(value, bool) and not value > 0:
                 raise InputError(f"target fact '{name}' must be positive, got {value!r}")
-        if self.channel_block % self.vector_lanes:
-            raise InputError(
-                f"channel_block {self.channel_block} is not a multiple of "
-                f"vector_lanes {self.vector_lanes}"
-            )
+
+    @property
+    @abstractmethod
+    def channel_block(self) -> int:
+        """Activations between kernels are padded to a multiple of this many channels."""
+
+    @property
+    @abstractmethod
+    def peak_gflops(self) -> float:
+        """Multiply-adds count two; all cores together."""
+
+    @property
+    @abstractmethod
+    def _decisive(self) -> tuple[Any, ...]:
+        """The facts that decide which code is generated."""
 
     def padded(self, channels: int) -> int:
         """Channels allocated for ``channels`` of them between two kernels."""
@@ -64,20 +58,118 @@ class Target:
     @property
     def digest(self) -> str:
         """Short name of everything that decides which code is generated for this target."""
-        decisive = (
-            self.tvm,
-            self.vector_lanes,
-            self.vector_registers,
-            self.channel_block,
-            self.cores,
-        )
-        return hashlib.sha256(json.dumps(decisive).encode()).hexdigest()[:16]
+        return hashlib.sha256(json.dumps([self.tvm, *self._decisive]).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CpuTarget(Target):
+    """One kind of CPU core, as used. Values lie as [H, W, C padded to `channel_block`]."""
+
+    vector_lanes: int
+    """float32 numbers in a vector register."""
+    vector_registers: int
+    """Vector registers that a program can name."""
+    fma_per_cycle: float
+    """Vector multiply-adds that a core can start each cycle."""
+    fma_latency: float
+    """Cycles from a multiply-add to the next that needs its result."""
+    loads_per_cycle: float
+    """Vector loads that a core can start each cycle."""
+    issue_width: float
+    """Instructions that a core can start each cycle."""
+    out_of_order: bool
+    """Whether a core runs ahead of an instruction that waits."""
+    l1_bytes: int
+    """Data cache nearest to a core."""
+    l2_bytes_per_cycle: float
+    """Bandwidth from the second level of cache to the first."""
+    filter_block: int
+    """Filters are padded to a multiple of this many, a multiple of the lanes."""
+    cores: int = 1
+    """Cores (threads) that a kernel may use."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.filter_block % self.vector_lanes:
+            raise InputError(
+                f"target fact 'filter_block' ({self.filter_block}) is not a multiple of "
+                f"'vector_lanes' ({self.vector_lanes})"
+            )
+        if self.l2_bytes < self.l1_bytes:
+            raise InputError(
+                f"target fact 'l2_bytes' ({self.l2_bytes}) is below 'l1_bytes' ({self.l1_bytes})"
+            )
+        if self.fma_per_cycle > self.issue_width:
+            raise InputError(
+                f"target fact 'fma_per_cycle' ({self.fma_per_cycle:g}) is above 'issue_width' "
+                f"({self.issue_width:g})"
+            )
+
+    @property
+    def channel_block(self) -> int:
+        return self.filter_block
 
     @property
     def peak_gflops(self) -> float:
-        """2 × lanes × multiply-adds a cycle × frequency × cores."""
         per_cycle = 2 * self.vector_lanes * self.fma_per_cycle * self.cores
         return per_cycle * self.frequency_mhz / 1e3
+
+    @property
+    def _decisive(self) -> tuple[Any, ...]:
+        return self.vector_lanes, self.vector_registers, self.filter_block, self.cores
+
+
+@dataclass(frozen=True, kw_only=True)
+class GpuTarget(Target):
+    """A CUDA GPU. Values lie as [C, H, W], without padding."""
+
+    multiprocessors: int
+    """Streaming multiprocessors (SMs)."""
+    fma_per_multiprocessor: int
+    """float32 multiply-adds that an SM can start each cycle (its CUDA cores)."""
+    warp_size: int = 32
+    """Threads that run in step."""
+    threads_per_block: int = 1024
+    """Threads that a block may have."""
+    threads_per_multiprocessor: int
+    """Threads that an SM can hold."""
+    blocks_per_multiprocessor: int
+    """Blocks that an SM can hold."""
+    registers_per_multiprocessor: int = 65536
+    """32-bit registers of an SM."""
+    registers_per_thread: int = 255
+    """32-bit registers that a thread can name."""
+    shared_bytes_per_multiprocessor: int
+    """Shared memory of an SM."""
+    shared_bytes_per_block: int = 49152
+    """Shared memory that a block may have without asking for more."""
+    launch_seconds: float
+    """What starting a kernel takes, at least."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for smaller, larger in (
+            ("threads_per_block", "threads_per_multiprocessor"),
+            ("shared_bytes_per_block", "shared_bytes_per_multiprocessor"),
+            ("warp_size", "threads_per_block"),
+        ):
+            if getattr(self, smaller) > getattr(self, larger):
+                raise InputError(
+                    f"target fact '{smaller}' ({getattr(self, smaller)}) is above '{larger}' "
+                    f"({getattr(self, larger)})"
+                )
+
+    @property
+    def channel_block(self) -> int:
+        return 1
+
+    @property
+    def peak_gflops(self) -> float:
+        return 2e-3 * self.fma_per_multiprocessor * self.multiprocessors * self.frequency_mhz
+
+    @property
+    def _decisive(self) -> tuple[Any, ...]:
+        return self.threads_per_block, self.shared_bytes_per_block, self.warp_size
 
 
 def freeze_tvm_target(target: dict[str, Any]) -> tuple[tuple[str, Any], ...]:

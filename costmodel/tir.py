@@ -76,15 +76,18 @@ def _statements(node: Any, scope: _Scope) -> Iterator[Statement]:
 
 
 def _store(node: Any, scope: _Scope) -> Statement:
-    loads: list[tuple[str, tuple[int, ...], int | None]] = []
+    loads: dict[tuple[Any, ...], tuple[str, tuple[int, ...], int | None]] = {}
     flops = 0
 
     def visit(value: Any) -> None:
         nonlocal flops
         if _is_load(value):
-            loads.append(_access(value.source, value.indices, scope))
+            access = _access(value.source, value.indices, scope)
+            loads[_origin(value.indices, scope), access] = access  # the same number is read once
             return
-        if isinstance(value, _ARITHMETIC):
+        if isinstance(value, _ARITHMETIC) or (
+            isinstance(value, tvm.ir.Call) and not _is_choice(value)
+        ):
             flops += 1
         for child in _operands(value):
             visit(child)
@@ -92,7 +95,11 @@ def _store(node: Any, scope: _Scope) -> Statement:
     visit(node.value)
     loops = [(int(loop.extent), _KINDS[int(loop.kind)]) for loop in scope.loops]
     return statement(
-        loops, _access(node.buffer, node.indices, scope), loads, flops=flops, guarded=scope.guarded
+        loops,
+        _access(node.buffer, node.indices, scope),
+        list(loads.values()),
+        flops=flops,
+        guarded=scope.guarded,
     )
 
 
@@ -100,9 +107,14 @@ def _is_load(value: Any) -> bool:
     return isinstance(value, tvm.ir.expr.TensorLoad)
 
 
+def _is_choice(call: Any) -> bool:
+    return str(getattr(call.op, "name", "")).endswith("if_then_else")
+
+
 def _operands(value: Any) -> tuple[Any, ...]:
     if isinstance(value, tvm.ir.Call):
-        return tuple(value.args[1:])  # if_then_else: its condition is control, not arithmetic
+        # The condition of if_then_else is control, not arithmetic.
+        return tuple(value.args[1:] if _is_choice(value) else value.args)
     if isinstance(value, _ARITHMETIC):
         return value.a, value.b
     return ()
@@ -112,13 +124,19 @@ def _access(buffer: Any, indices: Any, scope: _Scope) -> tuple[str, tuple[int, .
     """Name, stride along each loop and private depth of one access to a flat buffer."""
     (index,) = indices
     variables = [loop.loop_var for loop in scope.loops]
-    origin = _evaluate(index, dict.fromkeys(variables, 0))
+    origin = _origin(indices, scope)
     strides = tuple(
         _evaluate(index, {**dict.fromkeys(variables, 0), variable: 1}) - origin
         for variable in variables
     )
     name = _name(buffer)
     return name, strides, scope.depths.get(name)
+
+
+def _origin(indices: Any, scope: _Scope) -> int:
+    """Where an access lies in the first iteration of all loops."""
+    (index,) = indices
+    return _evaluate(index, dict.fromkeys((loop.loop_var for loop in scope.loops), 0))
 
 
 def _name(buffer: Any) -> str:

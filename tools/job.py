@@ -105,13 +105,12 @@ class Job:
 
 def open_job(request: Request, stages: Stages) -> Job:
     """Reads profile and data. Raises InputError of the room concerned."""
-    from costmodel.estimate import Estimator
     from kws.words import KEYWORDS
-    from tools.places import profile_store
+    from tools.places import open_estimator, profile_store
     from tools.speech import load
 
     profile = profile_store().get(request.profile)
-    return Job(request, profile, Estimator(profile), load(request.data, KEYWORDS, stages))
+    return Job(request, profile, open_estimator(profile), load(request.data, KEYWORDS, stages))
 
 
 def create(job: Job, path: Path) -> StudyRecorder:

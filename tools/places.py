@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 import platformdirs
 
 if TYPE_CHECKING:
-    from costmodel.profile import ProfileStore
+    from costmodel.estimate import Estimator
+    from costmodel.profile import Profile, ProfileStore
 
+PREDICTIONS = "predictions.sqlite"
 HOME_VARIABLE = "PONAS_HOME"
 """Where this is set, everything of the user's lies below it."""
 
@@ -33,3 +35,11 @@ def profile_store() -> ProfileStore:
     from costmodel.profile import ProfileStore
 
     return ProfileStore([data_dir() / "profiles", Path(str(files("hw_profiles")))])
+
+
+def open_estimator(profile: Profile) -> Estimator:
+    """Estimates for a profile, with the predictions of earlier commands at hand."""
+    from costmodel.cache import PredictionCache
+    from costmodel.estimate import Estimator
+
+    return Estimator(profile, PredictionCache(cache_dir() / PREDICTIONS))

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy.optimize import least_squares
 
 from costmodel.kernels import Kernel
-from costmodel.predictor import Overhead, traffic_bytes
+from costmodel.predictor import Overhead, argument_bytes
 from costmodel.target import Target
 
 TYPICAL_ERROR = 0.01
@@ -32,7 +32,7 @@ def fit_overhead(
         return Overhead()
     totals_s, sums_s = np.asarray(totals), np.asarray(sums)
     rows = np.array(
-        [[len(kernels), sum(traffic_bytes(k, target) for k in kernels)] for kernels in networks],
+        [[len(kernels), sum(argument_bytes(k, target) for k in kernels)] for kernels in networks],
         np.float64,
     )
     scale = rows.max(axis=0) / totals_s.mean()

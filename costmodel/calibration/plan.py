@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from costmodel.errors import InputError
-from costmodel.kernels import Kernel, Step, partition
+from costmodel.kernels import Kernel
 from costmodel.network import Network
+from costmodel.partition import Step, partition
 from costmodel.runners.contract import KernelJob
 from costmodel.schedules.registry import points
 from costmodel.target import Target

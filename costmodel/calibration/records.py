@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, get_args
 
 from boltons.fileutils import atomic_save
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from costmodel.errors import InputError
-from costmodel.kernels import ConvKernel, Kernel, PoolKernel
+from costmodel.kernels import Kernel
 from costmodel.protocol import undisturbed_seconds
 from costmodel.runners.contract import Outcome
 from costmodel.schedules.family import Schedule
@@ -24,20 +24,27 @@ class KernelRecord(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    family: Literal["conv", "pool"]
-    workload: dict[str, int | bool | tuple[int, ...]]
+    kind: str
+    """``kind`` of the kernel's class."""
+    workload: dict[str, Any]
+    """The kernel's fields."""
     schedule: str
 
     @staticmethod
     def of(kernel: Kernel, schedule: Schedule) -> KernelRecord:
         """The record of a scheduled kernel."""
-        family: Literal["conv", "pool"] = "conv" if isinstance(kernel, ConvKernel) else "pool"
-        return KernelRecord(family=family, workload=dict(vars(kernel)), schedule=str(schedule))
+        workload = TypeAdapter(type(kernel)).dump_python(kernel, mode="json")
+        return KernelRecord(kind=kernel.kind, workload=workload, schedule=str(schedule))
 
     def scheduled(self) -> tuple[Kernel, Schedule]:
-        """The kernel and schedule that were recorded."""
-        kind = ConvKernel if self.family == "conv" else PoolKernel
-        return kind(**self.workload), Schedule.parse(self.schedule)  # type: ignore[arg-type]
+        """The kernel and schedule that were recorded; ValidationError where they are none."""
+        kernel: Kernel = _ADAPTERS[self.kind].validate_python(self.workload)
+        return kernel, Schedule.parse(self.schedule)
+
+
+_ADAPTERS: dict[str, TypeAdapter[Any]] = {
+    kernel.kind: TypeAdapter(kernel) for kernel in get_args(Kernel)
+}
 
 
 class Measurement(BaseModel):

@@ -7,6 +7,7 @@ import hashlib
 import platform
 from pathlib import Path
 
+from costmodel.cache import PredictionCache
 from costmodel.calibration.calibrate import Calibrated
 from costmodel.errors import InputError
 from costmodel.features import NAMES
@@ -54,14 +55,14 @@ def save_calibration(
     return store.save(profile.file.model_copy(update={"calibration": facts}))
 
 
-def load_predictor(profile: Profile) -> Predictor:
+def load_predictor(profile: Profile, cache: PredictionCache | None = None) -> Predictor:
     """The predictor of a profile: calibrated where it is, else the roofline.
 
     Raises InputError where the model's file is missing or not the one that was calibrated.
     """
     facts = profile.calibration()
     if facts is None:
-        return Predictor(profile.target(), None, Overhead())
+        return Predictor(profile.target(), None, Overhead(), cache)
     path = profile.folder / MODEL_FILE
     if not path.is_file() or _sha256(path) != facts.model_sha256:
         raise InputError(
@@ -75,7 +76,7 @@ def load_predictor(profile: Profile) -> Predictor:
         model = RatioModel.load(path, NAMES)
     except InputError as error:
         raise InputError(f"{error}: ponas calibrate {profile.name}") from error
-    return Predictor(profile.target(), model, overhead)
+    return Predictor(profile.target(), model, overhead, cache, facts.model_sha256)
 
 
 def _machine() -> str:

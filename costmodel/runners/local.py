@@ -216,8 +216,9 @@ class LocalRunner(Runner):
     def _start(self, index: int) -> _Child:
         context = multiprocessing.get_context("spawn")
         mine, theirs = context.Pipe()
-        core = self._cores[index % len(self._cores)] if self._cores else None
-        process = context.Process(target=serve, args=(theirs, core), daemon=True)
+        turn = index % max(len(self._cores), 1)
+        cores = (*self._cores[turn:], *self._cores[:turn])
+        process = context.Process(target=serve, args=(theirs, cores), daemon=True)
         process.start()
         theirs.close()
         return _Child(process, mine)

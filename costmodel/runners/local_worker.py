@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from costmodel.executable import Executable
 
 
+_ONE_CORE_PER_THREAD = -2
+"""TVM's `ThreadGroup::AffinityMode::kSpecifyOneCorePerThread`."""
+
+
 @dataclass(frozen=True)
 class Request:
     """``build`` a job, ``time`` a built one, or ``forget`` them all (no answer)."""
@@ -34,8 +38,11 @@ class Answer:
     error: str | None = None
 
 
-def serve(pipe: Connection, core: int | None) -> None:
-    """Answers requests until the other end is gone; runs on ``core`` alone where that is known."""
+def serve(pipe: Connection, cores: tuple[int, ...]) -> None:
+    """Answers requests until the other end is gone.
+
+    Times on as many of ``cores`` as the job's target has, the first ones; anywhere without any.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # ctrl-C is the parent's to handle
     built: dict[str, Executable] = {}
     while True:
@@ -47,14 +54,16 @@ def serve(pipe: Connection, core: int | None) -> None:
             built.clear()
             continue
         try:
-            answer = _answer(request, built, core)
+            answer = _answer(request, built, cores)
         except Exception as error:  # whatever it is, it is this job's outcome
             lines = str(error).strip().splitlines() or [type(error).__name__]
             answer = Answer(request.key, error=lines[-1])
         pipe.send(answer)
 
 
-def _answer(request: Request, built: dict[str, Executable], core: int | None) -> Answer:
+def _answer(
+    request: Request, built: dict[str, Executable], cores: tuple[int, ...]
+) -> Answer:
     from costmodel.executable import Executable
     from costmodel.lowering import lower
 
@@ -65,7 +74,17 @@ def _answer(request: Request, built: dict[str, Executable], core: int | None) ->
         elif job is not None:
             built[request.key] = Executable.of_program(job.program)
         return Answer(request.key)
-    if core is not None and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {core})
-    protocol = request.protocol or Protocol()
-    return Answer(request.key, samples=built[request.key].time(protocol))
+    executable = built[request.key]
+    _pin(cores[: executable.cores], executable.cores)
+    return Answer(request.key, samples=executable.time(request.protocol or Protocol()))
+
+
+def _pin(cores: tuple[int, ...], wanted: int) -> None:
+    """This process, and TVM's threads where a kernel wants several, on ``cores``."""
+    if cores and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, cores)
+    if wanted > 1:
+        import tvm
+
+        configure = tvm.get_global_func("runtime.config_threadpool")
+        configure(_ONE_CORE_PER_THREAD, wanted, [str(core) for core in cores])

@@ -34,7 +34,7 @@ def sentinels(target: Target) -> tuple[KernelJob, ...]:
             kernel=(size, size),
             stride=(1, 1),
             padding=(size // 2,) * 4,
-            relu=True,
+            epilogue=("relu",),
         )
         bounds = {s: roofline_seconds(describe(kernel, s, target), target)
                   for s in points(kernel, target)}  # fmt: skip

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from costmodel.errors import InputError
-from costmodel.kernels import Kernel
+from costmodel.kernels import Array, Kernel
 from costmodel.loopnest import LoopNest
 from costmodel.target import Target
 
@@ -70,4 +70,19 @@ class ScheduleFamily(ABC, Generic[K]):
 
     @abstractmethod
     def shapes(self, kernel: K, schedule: Schedule, target: Target) -> tuple[tuple[int, ...], ...]:
-        """Shapes of the function's float32 arguments: input, constants in order, output last."""
+        """Shapes of the function's float32 arguments: ``kernel.inputs`` values, constants, output.
+
+        Values lie as the target says (see `CpuTarget`, `GpuTarget`).
+        """
+
+    def pack(
+        self, kernel: K, schedule: Schedule, target: Target, constants: tuple[Array, ...]
+    ) -> tuple[Array, ...]:
+        """The kernel's constants (in the layout its class states) as `shapes` says."""
+        del kernel, schedule, target
+        return constants
+
+    def scratch_elements(self, kernel: K, schedule: Schedule, target: Target) -> int:
+        """float32 numbers that the kernel allocates in memory while it runs."""
+        del kernel, schedule, target
+        return 0

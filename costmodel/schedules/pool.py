@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from costmodel.kernels import PoolKernel
 from costmodel.loopnest import LoopKind, LoopNest, statement
 from costmodel.schedules.family import Schedule, ScheduleFamily
-from costmodel.target import Target
+from costmodel.target import CpuTarget, Target
 
 if TYPE_CHECKING:
     import tvm
@@ -64,4 +64,5 @@ class AveragePool(ScheduleFamily[PoolKernel]):
     @staticmethod
     def _lanes(kernel: PoolKernel, target: Target) -> int:
         """Whole vectors where the input is padded to them, else one channel at a time."""
-        return target.vector_lanes if kernel.input_stride % target.vector_lanes == 0 else 1
+        lanes = cast(CpuTarget, target).vector_lanes
+        return lanes if kernel.input_stride % lanes == 0 else 1

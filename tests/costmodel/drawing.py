@@ -6,7 +6,7 @@ from costmodel.kernels import ConvKernel, PoolKernel
 from costmodel.network import Network
 from costmodel.operators import same_padding
 from costmodel.profile import TargetFacts
-from costmodel.target import Target, freeze_tvm_target
+from costmodel.target import CpuTarget, freeze_tvm_target
 from kws.architecture import Architecture, Unit, to_network
 
 REGISTERS = {4: 16, 8: 16, 16: 32}
@@ -20,16 +20,18 @@ def make_target(lanes=8, cores=1, tvm=None, **facts):
         "fma_per_cycle": 2.0,
         "fma_latency": 4.0,
         "loads_per_cycle": 2.0,
+        "issue_width": 4.0,
+        "out_of_order": True,
         "frequency_mhz": 1000.0,
         "l1_bytes": 32 * 1024,
         "l2_bytes": 512 * 1024,
         "l2_bytes_per_cycle": 4.0 * lanes,
         "memory_gb_per_s": 10.0,
-        "channel_block": BLOCKS[lanes],
+        "filter_block": BLOCKS[lanes],
         "cores": cores,
     }
     tvm = tvm or freeze_tvm_target({"kind": "llvm", "num-cores": cores})
-    return Target(tvm=tvm, **{**given, **facts})
+    return CpuTarget(tvm=tvm, **{**given, **facts})
 
 
 targets = st.builds(make_target, lanes=st.sampled_from(sorted(REGISTERS)), cores=st.integers(1, 2))
@@ -53,7 +55,7 @@ def conv_kernels(draw, largest_channels=100, largest_extent=40):
         kernel=kernel,
         stride=stride,
         padding=same_padding(size, kernel, stride),
-        relu=draw(st.booleans()),
+        epilogue=("relu",) * draw(st.integers(0, 1)),
     )
 
 
@@ -61,11 +63,14 @@ def conv_kernels(draw, largest_channels=100, largest_extent=40):
 def pool_kernels(draw):
     channels = draw(st.integers(1, 100))
     block = draw(st.sampled_from([1, 8, 16]))
+    size = draw(st.tuples(st.integers(1, 40), st.integers(1, 20)))
     return PoolKernel(
-        height=draw(st.integers(1, 40)),
-        width=draw(st.integers(1, 20)),
+        height=size[0],
+        width=size[1],
         channels=channels,
         input_stride=-(-channels // block) * block,
+        function="average",
+        window=size,
     )
 
 

@@ -7,7 +7,7 @@ import pytest
 from drawing import small_network
 
 from costmodel.errors import DeviceError
-from costmodel.kernels import partition
+from costmodel.partition import partition
 from costmodel.program import Program
 from costmodel.protocol import Protocol
 from costmodel.runners.contract import KernelJob, NetworkJob

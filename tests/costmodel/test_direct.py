@@ -7,13 +7,18 @@ from hypothesis import given, settings
 
 from costmodel.kernels import ConvKernel
 from costmodel.loopnest import LoopKind
-from costmodel.schedules.direct import MAXIMUM_COLUMNS, MAXIMUM_VECTORS, MAXIMUM_WASTE
+from costmodel.schedules.direct import (
+    MAXIMUM_COLUMNS,
+    MAXIMUM_VECTORS,
+    MAXIMUM_WASTE,
+    PARALLEL_FLOPS,
+)
 from costmodel.schedules.family import Schedule
 from costmodel.schedules.registry import DIRECT
 
 LAYER = ConvKernel(
     height=6, width=10, channels=3, input_stride=8, filters=20, kernel=(3, 3), stride=(1, 1),
-    padding=(1, 1, 1, 1), relu=True,
+    padding=(1, 1, 1, 1), epilogue=("relu",),
 )  # fmt: skip
 
 
@@ -73,7 +78,7 @@ def test_a_ragged_width_is_computed_whole_and_stored_under_a_condition():
 def test_a_layer_that_reads_no_zero_has_no_padded_copy():
     kernel = ConvKernel(
         height=6, width=10, channels=3, input_stride=8, filters=20, kernel=(1, 1), stride=(1, 1),
-        padding=(0, 0, 0, 0), relu=False,
+        padding=(0, 0, 0, 0), epilogue=(),
     )  # fmt: skip
     target = make_target(lanes=8)
     assert len(DIRECT.describe(kernel, point(1, 5), target).statements) == 3
@@ -81,11 +86,29 @@ def test_a_layer_that_reads_no_zero_has_no_padded_copy():
     assert DIRECT.describe(kernel, point(1, 5), target).statements[-1].flops == 1
 
 
-@pytest.mark.parametrize("cores", [1, 2])
-def test_only_several_cores_have_a_parallel_loop(cores):
-    nest = DIRECT.describe(LAYER, point(3, 5), make_target(lanes=8, cores=cores))
-    parallel = {loop.kind is LoopKind.PARALLEL for s in nest.statements for loop in s.loops}
-    assert (True in parallel) == (cores > 1)
+def parallel_extents(kernel, schedule, cores):
+    nest = DIRECT.describe(kernel, schedule, make_target(lanes=8, cores=cores))
+    return {
+        loop.extent for s in nest.statements for loop in s.loops if loop.kind is LoopKind.PARALLEL
+    }
+
+
+LARGE = replace(LAYER, height=30, width=20)
+
+
+def test_only_several_cores_have_a_parallel_loop():
+    assert parallel_extents(LARGE, point(3, 5), cores=1) == set()
+    assert parallel_extents(LARGE, point(3, 5), cores=2) == {30, 32}  # rows, and padded rows
+
+
+def test_a_small_kernel_stays_on_one_core():
+    assert LAYER.flops < PARALLEL_FLOPS <= LARGE.flops
+    assert parallel_extents(LAYER, point(3, 5), cores=2) == set()
+
+
+def test_the_loop_that_shares_out_most_evenly_is_parallel():
+    one_row = replace(LARGE, height=1, kernel=(1, 3), padding=(0, 1, 0, 1), width=600)
+    assert parallel_extents(one_row, point(3, 5), cores=2) >= {120}
 
 
 @settings(deadline=None, max_examples=40)
@@ -96,7 +119,7 @@ def test_packed_weights_are_the_weights_and_zeros(kernel, target):
     )
     bias = np.arange(1, 1 + kernel.filters)
     for schedule in DIRECT.points(kernel, target)[:3]:
-        packed, packed_bias = DIRECT.pack(kernel, schedule, target, weight, bias)
+        packed, packed_bias = DIRECT.pack(kernel, schedule, target, (weight, bias))
         shapes = DIRECT.shapes(kernel, schedule, target)
         assert (packed.shape, packed_bias.shape) == shapes[1:3]
         block = packed.shape[-1]

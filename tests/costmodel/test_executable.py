@@ -8,7 +8,7 @@ from reference import largest_relative_error, torch_output
 from costmodel.errors import DeviceError, InputError
 from costmodel.executable import Executable
 from costmodel.host import host_target
-from costmodel.kernels import partition
+from costmodel.partition import partition
 from costmodel.lowering import lower
 from costmodel.network import Network
 from costmodel.program import Program

@@ -13,7 +13,7 @@ from costmodel.schedules.registry import describe, points
 
 LAYER = ConvKernel(
     height=6, width=10, channels=3, input_stride=8, filters=20, kernel=(3, 3), stride=(1, 1),
-    padding=(1, 1, 1, 1), relu=True,
+    padding=(1, 1, 1, 1), epilogue=("relu",),
 )  # fmt: skip
 SCHEDULE = Schedule("direct", (("vectors", 3), ("columns", 5)))
 TARGET = make_target(lanes=8)

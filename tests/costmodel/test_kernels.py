@@ -1,112 +1,21 @@
-import numpy as np
 import pytest
-import torch
-from drawing import make_target, small_network
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from costmodel.errors import InputError
-from costmodel.kernels import ConvKernel, PoolKernel, fold, partition
-from costmodel.network import Network
-
-TARGET = make_target(lanes=8)
-
-
-def network_of(*calls, shape=(8, 8, 3)):
-    """A chain of nodes, each reading the one before."""
-    network, node = Network(shape), Network.INPUT
-    for name, settings_ in calls:
-        node = getattr(network, name)(node, **settings_)
-    return network
-
-
-CONV = ("conv2d", {"filters": 5, "kernel": (3, 3)})
-BN, BIAS, RELU = ("batch_norm", {}), ("bias", {}), ("relu", {})
-
-
-def test_a_network_is_its_fused_groups_in_order():
-    steps = partition(small_network(), TARGET)
-    assert [step.nodes for step in steps] == [
-        ("conv1", "bn1", "relu1"),
-        ("conv2", "bn2", "relu2"),
-        ("pool",),
-        ("dense",),
-    ]
-    assert [(step.source, step.output) for step in steps] == [
-        ("input", "relu1"),
-        ("relu1", "relu2"),
-        ("relu2", "pool"),
-        ("pool", "dense"),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("chain", "fused"),
-    [
-        ((CONV,), 1),
-        ((CONV, BIAS), 2),
-        ((CONV, BN, RELU), 3),
-        ((CONV, BIAS, BN, BIAS, RELU), 5),
-    ],
+from costmodel.kernels import (
+    ChannelsKernel,
+    ConvKernel,
+    ElementwiseKernel,
+    LayoutKernel,
+    Operand,
+    PoolKernel,
+    SoftmaxKernel,
+    TvmKernel,
 )
-def test_norms_and_biases_and_one_relu_are_fused(chain, fused):
-    (step,) = partition(network_of(*chain), TARGET)
-    assert len(step.nodes) == fused
-    assert step.kernel.relu == (chain[-1] is RELU)
-
-
-def test_a_dense_layer_takes_its_relu():
-    dense = ("dense", {"units": 4})
-    (step,) = partition(network_of(dense, RELU, shape=(6,)), TARGET)
-    assert step.kernel.is_dense
-    assert step.kernel.relu
-    assert step.kernel.title == "dense 6→4"
-
-
-def test_what_has_two_readers_is_written_out():
-    network = Network((8, 8, 1))
-    conv = network.conv2d(Network.INPUT, filters=4, kernel=(3, 3), name="a")
-    network.conv2d(conv, filters=4, kernel=(1, 1), name="b")
-    network.conv2d(conv, filters=4, kernel=(1, 1), name="c")
-    steps = partition(network, TARGET)
-    assert [(step.source, step.nodes) for step in steps] == [
-        ("input", ("a",)),
-        ("a", ("b",)),
-        ("a", ("c",)),
-    ]
-    assert steps[1].kernel == steps[2].kernel
-
-
-@pytest.mark.parametrize("chain", [(RELU,), (CONV, RELU, BN), (CONV, RELU, RELU)])
-def test_an_epilogue_with_nothing_to_follow_is_named(chain):
-    with pytest.raises(InputError, match=r"node '(relu0|bn2|relu2)' \((Relu|BatchNorm)\)"):
-        partition(network_of(*chain), TARGET)
-
-
-def test_an_activation_of_a_value_read_twice_is_refused_by_name():
-    network = Network((8, 8, 1))
-    conv = network.conv2d(Network.INPUT, filters=4, kernel=(3, 3))
-    network.conv2d(conv, filters=4, kernel=(1, 1))
-    network.relu(conv, name="late")
-    with pytest.raises(InputError, match="node 'late'"):
-        partition(network, TARGET)
-
-
-def test_channels_are_padded_between_kernels_and_not_at_the_input():
-    strides = [step.kernel.input_stride for step in partition(small_network(filters=9), TARGET)]
-    assert strides == [2, 16, 16, 16]
-
-
-def test_equal_kernels_of_different_networks_are_one():
-    one, other = (partition(small_network(filters=f), TARGET) for f in (7, 7))
-    assert [s.kernel for s in one] == [s.kernel for s in other]
-    assert [s.kernel.key for s in one] == [s.kernel.key for s in other]
 
 
 def kernel(**changes):
     given_ = {
         "height": 8, "width": 9, "channels": 3, "input_stride": 8, "filters": 4, "kernel": (3, 2),
-        "stride": (1, 1), "padding": (1, 0, 1, 1), "relu": True,
+        "stride": (1, 1), "padding": (1, 0, 1, 1), "epilogue": ("relu",),
     }  # fmt: skip
     return ConvKernel(**{**given_, **changes})
 
@@ -115,7 +24,8 @@ def kernel(**changes):
     "change",
     [
         {"height": 9}, {"width": 8}, {"channels": 4}, {"input_stride": 16}, {"filters": 5},
-        {"kernel": (2, 3)}, {"stride": (2, 1)}, {"padding": (0, 1, 1, 1)}, {"relu": False},
+        {"kernel": (2, 3)}, {"stride": (2, 1)}, {"padding": (0, 1, 1, 1)}, {"epilogue": ()},
+        {"dilation": (1, 2)}, {"groups": 3}, {"epilogue": ("add", "relu")},
     ],
 )  # fmt: skip
 def test_kernels_that_differ_have_keys_that_differ(change):
@@ -125,63 +35,68 @@ def test_kernels_that_differ_have_keys_that_differ(change):
 def test_useful_arithmetic_by_hand():
     assert kernel().output_size == (8, 9)
     assert kernel().flops == 2 * 3 * 2 * 3 * 4 * 8 * 9
-    pool = PoolKernel(height=4, width=5, channels=6, input_stride=8)
+    pool = PoolKernel(
+        height=4, width=5, channels=6, input_stride=8, function="average", window=(4, 5)
+    )
     assert pool.flops == 4 * 5 * 6
     assert pool.title == "average pool 4x5x6"
 
 
-@settings(deadline=None, max_examples=20)
-@given(st.integers(1, 6), st.integers(1, 6), st.floats(1e-6, 1e-2), st.integers(0, 99))
-def test_a_folded_batch_norm_computes_what_torch_does_in_eval_mode(
-    channels, filters, epsilon, seed
-):
-    network = Network((6, 5, channels))
-    conv = network.conv2d(Network.INPUT, filters=filters, kernel=(3, 2), name="conv")
-    network.batch_norm(network.bias(conv, name="bias"), epsilon=epsilon, name="bn")
-    weights = network.random_weights(seed)
-    torch_conv = torch.nn.Conv2d(channels, filters, (3, 2))
-    norm = torch.nn.BatchNorm2d(filters, eps=epsilon)
-    with torch.no_grad():
-        torch_conv.weight.copy_(torch.from_numpy(weights["conv"]["weight"]))
-        torch_conv.bias.copy_(torch.from_numpy(weights["bias"]["bias"]))
-        norm.weight.copy_(torch.from_numpy(weights["bn"]["gamma"]))
-        norm.bias.copy_(torch.from_numpy(weights["bn"]["beta"]))
-        norm.running_mean.copy_(torch.from_numpy(weights["bn"]["mean"]))
-        norm.running_var.copy_(torch.from_numpy(weights["bn"]["variance"]))
-        x = torch.randn(1, channels, 6, 5, generator=torch.Generator().manual_seed(seed))
-        expected = norm.eval()(torch_conv(x))
-        (step,) = partition(network, TARGET)
-        weight, bias = fold(network, step, weights)
-        folded = torch.nn.functional.conv2d(x, torch.from_numpy(weight), torch.from_numpy(bias))
-    torch.testing.assert_close(folded, expected, rtol=1e-4, atol=1e-4)
+def test_a_group_reads_its_share_of_the_channels():
+    grouped = kernel(channels=6, filters=4, groups=2, epilogue=("add", "relu"))
+    assert (grouped.group_channels, grouped.group_filters, grouped.inputs) == (3, 2, 2)
+    assert grouped.flops == kernel().flops
+    assert grouped.title == "conv 3x2 6→4 in 2 groups"
 
 
-def test_missing_weights_are_named():
-    network = small_network()
-    weights = network.random_weights(0)
-    steps = partition(network, TARGET)
-    without_norm = {k: v for k, v in weights.items() if k != "bn1"}
-    with pytest.raises(InputError, match="no weights given for node 'bn1'; given: conv1"):
-        fold(network, steps[0], without_norm)
-    without_mean = {**weights, "bn1": {k: v for k, v in weights["bn1"].items() if k != "mean"}}
-    with pytest.raises(InputError, match="the weights of node 'bn1' lack 'mean'"):
-        fold(network, steps[0], without_mean)
-    without_bias = {**weights, "dense": {"weight": weights["dense"]["weight"]}}
-    with pytest.raises(InputError, match="the weights of node 'dense' lack 'bias'"):
-        fold(network, steps[3], without_bias)
+def test_depthwise_is_one_filter_a_channel():
+    assert kernel(channels=6, filters=6, groups=6).is_depthwise
+    assert kernel(channels=6, filters=6, groups=6).title == "depthwise 3x2 6"
+    assert not kernel(channels=6, filters=12, groups=6).is_depthwise
+    assert not kernel(channels=1, filters=1).is_depthwise
 
 
-def test_weights_in_another_layout_are_refused_and_not_reshaped():
-    network = small_network()
-    weights = network.random_weights(0)
-    (step, *_) = partition(network, TARGET)
-    turned = {"weight": np.swapaxes(weights["conv1"]["weight"], 0, 1)}
-    with pytest.raises(InputError, match=r"'weight' of node 'conv1' has the shape \(2, 7, 3, 2\)"):
-        fold(network, step, {**weights, "conv1": turned})
+def test_dilation_spans_a_larger_window():
+    assert kernel(dilation=(2, 3)).window == (5, 4)
+    assert kernel(dilation=(2, 3)).output_size == (6, 7)
 
 
-def test_a_pool_has_nothing_to_fold():
-    network = small_network()
-    pool = partition(network, TARGET)[2]
-    with pytest.raises(InputError, match="average pool 9x8x7 has no weights"):
-        fold(network, pool, network.random_weights(0))
+MAP = {"height": 4, "width": 5, "channels": 6}
+
+
+@pytest.mark.parametrize(
+    ("one", "title", "flops", "inputs"),
+    [
+        (
+            PoolKernel(**MAP, input_stride=8, function="max", window=(2, 3), stride=(2, 1)),
+            "max pool 2x3 of 6", 2 * 3 * 2 * 3 * 6, 1,
+        ),
+        (
+            ElementwiseKernel(
+                **MAP, operands=(Operand(stride=8), Operand(stride=8, is_vector=True)),
+                operations=("multiply", "hard_swish"),
+            ),
+            "multiply hard-swish 4x5x6", 2 * 120, 2,
+        ),
+        (
+            ChannelsKernel(height=4, width=5, sources=((2, 8), (4, 8))),
+            "concat 4x5x6", 120, 2,
+        ),
+        (
+            ChannelsKernel(height=4, width=5, sources=((6, 8),), groups=2),
+            "channel shuffle 4x5x6", 120, 1,
+        ),
+        (LayoutKernel(**MAP, stride=8, planar=True), "layout 4x5x6", 120, 1),
+        (SoftmaxKernel(**MAP, input_stride=8), "softmax 6", 600, 1),
+        (
+            TvmKernel(
+                name="gelu", function="{}", input_shapes=((1, 6),), constant_shapes=(),
+                output_shape=(1, 6),
+            ),
+            "gelu 1x6", 6, 1,
+        ),
+    ],
+)  # fmt: skip
+def test_every_kernel_has_title_work_and_inputs(one, title, flops, inputs):
+    assert (one.title, one.flops, one.inputs) == (title, flops, inputs)
+    assert one.key.startswith(one.kind)

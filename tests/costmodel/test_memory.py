@@ -28,7 +28,7 @@ def alive_steps(name, writes, reads):
 @given(programs())
 def test_values_alive_at_once_never_overlap(program):
     writes, reads, sizes = program
-    arena = plan_arena(writes, reads, sizes)
+    arena = plan_arena(writes, [[name] for name in reads], sizes)
     assert arena.offsets.keys() == sizes.keys()
     for one, other in combinations(sizes, 2):
         if alive_steps(one, writes, reads) & alive_steps(other, writes, reads):
@@ -42,7 +42,7 @@ def test_values_alive_at_once_never_overlap(program):
 @given(programs())
 def test_values_start_on_cache_lines_inside_the_workspace(program):
     writes, reads, sizes = program
-    arena = plan_arena(writes, reads, sizes)
+    arena = plan_arena(writes, [[name] for name in reads], sizes)
     for name, offset in arena.offsets.items():
         assert offset % ALIGNMENT_ELEMENTS == 0
         assert 0 <= offset <= arena.elements - sizes[name]
@@ -53,7 +53,7 @@ def test_a_chain_needs_no_more_than_its_two_largest_neighbours_and_a_gap(extents
     """Two values at a time: from both ends of the space, so dead ones are used again."""
     writes = [f"v{i}" for i in range(len(extents) + 1)]
     sizes = dict(zip(writes, extents, strict=False))
-    arena = plan_arena(writes, ["input", *writes[:-1]], sizes)
+    arena = plan_arena(writes, [["input"], *([name] for name in writes[:-1])], sizes)
     rounded = [-(-n // ALIGNMENT_ELEMENTS) * ALIGNMENT_ELEMENTS for n in extents]
     assert arena.elements <= 2 * max(rounded) + max(rounded)
     assert arena.elements >= max(a + b for a, b in pairwise(rounded))
@@ -61,9 +61,9 @@ def test_a_chain_needs_no_more_than_its_two_largest_neighbours_and_a_gap(extents
 
 def test_equal_values_in_a_chain_take_turns_in_two_places():
     writes = ["a", "b", "c", "d", "out"]
-    arena = plan_arena(writes, ["input", *writes[:-1]], dict.fromkeys(writes[:-1], 16))
+    arena = plan_arena(writes, [["input"], *([name] for name in writes[:-1])], dict.fromkeys(writes[:-1], 16))
     assert (arena.elements, dict(arena.offsets)) == (32, {"a": 0, "b": 16, "c": 0, "d": 16})
 
 
 def test_nothing_to_place_needs_nothing():
-    assert plan_arena(["out"], ["input"], {}).elements == 0
+    assert plan_arena(["out"], [["input"]], {}).elements == 0

@@ -4,7 +4,7 @@ from drawing import make_target
 
 from costmodel.calibration.overhead import fit_overhead
 from costmodel.kernels import ConvKernel, PoolKernel
-from costmodel.predictor import Overhead, traffic_bytes
+from costmodel.predictor import Overhead, argument_bytes
 
 TARGET = make_target(lanes=8)
 TRUE = Overhead(seconds_per_kernel=2e-6, seconds_per_byte=3e-11)
@@ -13,7 +13,7 @@ TRUE = Overhead(seconds_per_kernel=2e-6, seconds_per_byte=3e-11)
 def conv(channels, filters):
     return ConvKernel(
         height=20, width=16, channels=channels, input_stride=TARGET.padded(channels),
-        filters=filters, kernel=(3, 3), stride=(1, 1), padding=(1, 1, 1, 1), relu=True,
+        filters=filters, kernel=(3, 3), stride=(1, 1), padding=(1, 1, 1, 1), epilogue=("relu",),
     )  # fmt: skip
 
 
@@ -31,9 +31,11 @@ def measured(drawn, overhead=TRUE, alone=5e-4):
 
 
 def test_traffic_by_hand():
-    assert traffic_bytes(conv(5, 9), TARGET) == 4 * (320 * 8 + 16 * 5 * 9 + 320 * 16)
-    pool = PoolKernel(height=4, width=5, channels=9, input_stride=16)
-    assert traffic_bytes(pool, TARGET) == 4 * (20 * 16 + 16)
+    assert argument_bytes(conv(5, 9), TARGET) == 4 * (320 * 8 + 16 * 5 * 9 + 16 + 320 * 16)
+    pool = PoolKernel(
+        height=4, width=5, channels=9, input_stride=16, function="average", window=(4, 5)
+    )
+    assert argument_bytes(pool, TARGET) == 4 * (20 * 16 + 16)
 
 
 def test_both_terms_are_found_again():

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from drawing import make_target, small_network
 
-from costmodel.kernels import partition
+from costmodel.partition import partition
 from costmodel.lowering import compile_module
 from costmodel.network import Network
 from costmodel.program import Program, assemble, constants

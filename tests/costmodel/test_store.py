@@ -10,7 +10,7 @@ from costmodel.profile import TargetFacts
 
 KERNEL = ConvKernel(
     height=20, width=16, channels=9, input_stride=16, filters=31, kernel=(3, 3), stride=(1, 1),
-    padding=(1, 1, 1, 1), relu=True,
+    padding=(1, 1, 1, 1), epilogue=("relu",),
 )  # fmt: skip
 
 

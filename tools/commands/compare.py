@@ -178,14 +178,13 @@ def _measure_all(paths: dict[str, list[Path]]) -> tuple[Profile, int]:
     """Times every member of every front in one run and keeps the times in the studies."""
     from contextlib import ExitStack
 
-    from costmodel.estimate import Estimator
     from kws.architecture import SEED
     from search.errors import InputError
     from search.recorder import StudyRecorder
     from tools.console import say
     from tools.front import measure_architectures
     from tools.job import MEASURED, request_of
-    from tools.places import profile_store
+    from tools.places import open_estimator, profile_store
     from tools.task import architecture_of
 
     with ExitStack() as stack:
@@ -206,7 +205,7 @@ def _measure_all(paths: dict[str, list[Path]]) -> tuple[Profile, int]:
         ]
         say("timing every member of the fronts on the device")
         every = {str(a): a for members in fronts for a in members}
-        times = measure_architectures([SEED, *every.values()], Estimator(profile), profile)
+        times = measure_architectures([SEED, *every.values()], open_estimator(profile), profile)
         for recorder, members in zip(recorders, fronts, strict=True):
             kept = {str(a): times[str(a)] for a in (SEED, *members)}
             recorder.annotate(MEASURED, kept)
@@ -214,15 +213,14 @@ def _measure_all(paths: dict[str, list[Path]]) -> tuple[Profile, int]:
 
 
 def _points(path: Path) -> list[Point]:
-    from costmodel.estimate import Estimator
     from search.study import Study
     from tools.comparison import Point
     from tools.front import members
     from tools.job import request_of
-    from tools.places import profile_store
+    from tools.places import open_estimator, profile_store
 
     with Study.open(path) as study:
-        estimator = Estimator(profile_store().get(request_of(study).profile))
+        estimator = open_estimator(profile_store().get(request_of(study).profile))
         return [
             Point(
                 architecture=member.architecture,

@@ -35,13 +35,11 @@ def command(architecture: str, profile: str, as_json: bool) -> None:
     """
     from kws.architecture import Architecture, to_network
     from tools.console import print_json
-    from tools.places import profile_store
+    from tools.places import open_estimator, profile_store
 
     parsed = Architecture.parse(architecture, bounds=estimate_bounds())
     device = profile_store().get(profile)
-    from costmodel.estimate import Estimator
-
-    found = Estimator(device).estimate(to_network(parsed))
+    found = open_estimator(device).estimate(to_network(parsed))
     if as_json:
         print_json({"architecture": str(parsed), **_document(found)})
         return

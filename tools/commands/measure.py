@@ -21,15 +21,14 @@ def command(what: tuple[str, ...], profile: str | None, as_json: bool) -> None:
     WHAT is one or more architectures (as for `ponas estimate`), or the file of a study, whose
     front is timed together with the seed.
     """
-    from costmodel.estimate import Estimator
     from kws.architecture import to_network
     from tools.console import print_json, print_table
     from tools.front import measure_architectures
-    from tools.places import profile_store
+    from tools.places import open_estimator, profile_store
 
     architectures, name = _architectures(what, profile)
     found = profile_store().get(name)
-    estimator = Estimator(found)
+    estimator = open_estimator(found)
     times = measure_architectures(architectures, estimator, found)
     estimates = {str(a): estimator.latency_ms(to_network(a)) for a in architectures}
     if as_json:

@@ -17,16 +17,15 @@ import click
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 def command(study: Path, output: Path | None, as_json: bool) -> None:
     """Write one self-contained page for STUDY; also while its search is still running."""
-    from costmodel.estimate import Estimator
     from search.study import Study
     from tools.console import print_json, say
     from tools.job import request_of
-    from tools.places import profile_store
+    from tools.places import open_estimator, profile_store
     from tools.report import write_study_page
 
     page = output or study.with_name(f"{study.name}.html")
     with Study.open(study) as found:
-        estimator = Estimator(profile_store().get(request_of(found).profile))
+        estimator = open_estimator(profile_store().get(request_of(found).profile))
         write_study_page(found, estimator, page)
     if as_json:
         print_json({"study": str(study), "report": str(page)})

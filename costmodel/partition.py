@@ -1,0 +1,340 @@
+"""Cuts a network into kernels, fused as far as TVM would fuse them, and folds their weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import cast
+
+import numpy as np
+
+from costmodel.errors import InputError
+from costmodel.kernels import (
+    Array,
+    ChannelsKernel,
+    ConvKernel,
+    ElementwiseKernel,
+    ElementwiseName,
+    EpilogueName,
+    Kernel,
+    LayoutKernel,
+    Operand,
+    PoolKernel,
+    SoftmaxKernel,
+    TvmKernel,
+)
+from costmodel.network import Network, Weights
+from costmodel.operators import (
+    Activation,
+    BatchNorm,
+    Bias,
+    ChannelShuffle,
+    Combine,
+    Concat,
+    Conv2d,
+    Dense,
+    Flatten,
+    GlobalAveragePool,
+    Operator,
+    Pool2d,
+    Shape,
+    Softmax,
+    TvmOperator,
+)
+from costmodel.target import GpuTarget, Target
+
+
+@dataclass(frozen=True)
+class Step:
+    """One kernel of a network: what it reads, and the nodes fused into it."""
+
+    kernel: Kernel
+    sources: tuple[str, ...]
+    """Values it reads: a step's ``output``, or the network's input."""
+    output: str
+    """Value it writes: the name of the last fused node, or of a change of layout."""
+    nodes: tuple[str, ...]
+    """Names of the network's nodes it stands for, in order."""
+
+
+def partition(network: Network, target: Target) -> tuple[Step, ...]:
+    """The network as kernels in execution order.
+
+    A convolution takes what follows it number by number (batch norm, bias, activations, sum or
+    product with a value known by then), as long as each value has one reader; so does a chain of
+    such operators by itself. Raises InputError, naming the node, for what no kernel can stand for.
+    """
+    return tuple(_Partition(network, target).steps())
+
+
+def fold(network: Network, step: Step, weights: Weights) -> tuple[Array, ...]:
+    """The constants of a step's kernel, in the layout that the kernel's class states.
+
+    A batch norm y = γ (x - μ) / √(σ² + ε) + β is a scale s = γ / √(σ² + ε) and a shift
+    β - μ s; into a convolution they fold as W' = W s and b' = b s + β - μ s.
+    Raises InputError where ``weights`` lacks a parameter or has one of another shape.
+    """
+    kernel = step.kernel
+    if isinstance(kernel, ConvKernel):
+        return _fold_convolution(network, step, kernel, weights)
+    if isinstance(kernel, ElementwiseKernel):
+        pairs = [
+            _affine(network, node, weights)
+            for node in step.nodes
+            if isinstance(network.operator(node), BatchNorm | Bias)
+        ]
+        return tuple(array for pair in pairs for array in pair)
+    if isinstance(kernel, TvmKernel):
+        operator = cast(TvmOperator, network.operator(step.nodes[0]))
+        shapes = dict(zip(operator.parameters, operator.parameter_shapes, strict=True))
+        found = _parameters(network, step.nodes[0], weights, shapes)
+        return tuple(found[name] for name in operator.parameters)
+    return ()
+
+
+class _Partition:
+    def __init__(self, network: Network, target: Target) -> None:
+        self._network = network
+        self._target = target
+        self._known = {Network.INPUT}
+        """Values that exist when the step in hand runs."""
+
+    def steps(self) -> Iterator[Step]:
+        taken: set[str] = set()
+        for node in self._network.nodes():
+            if node in taken:
+                continue
+            nodes = self._fused(node)
+            taken.update(nodes)
+            for step in self._of_group(nodes):
+                self._known.add(step.output)
+                yield step
+
+    def _fused(self, node: str) -> tuple[str, ...]:
+        """``node`` and what runs in the same kernel after it."""
+        first = self._network.operator(node)
+        if isinstance(first, Flatten) and self._readers(node) == 1:
+            (user,) = self._network.users(node)
+            if isinstance(self._network.operator(user), Dense):
+                return (node, user, *self._chain(user, affine=True))
+        if isinstance(first, Conv2d | Dense):
+            return (node, *self._chain(node, affine=True))
+        if isinstance(first, BatchNorm | Bias | Activation | Combine):
+            return (node, *self._chain(node, affine=True, elementwise=True))
+        return (node,)
+
+    def _chain(self, node: str, *, affine: bool, elementwise: bool = False) -> tuple[str, ...]:
+        """What follows ``node`` number by number, while each value has one reader.
+
+        Behind a convolution a batch norm or bias can be folded only before anything else.
+        """
+        chain: list[str] = []
+        while self._readers(node) == 1:
+            (user,) = self._network.users(node)
+            operator = self._network.operator(user)
+            if isinstance(operator, BatchNorm | Bias):
+                if not affine:
+                    break
+            elif isinstance(operator, Combine):
+                if not self._can_combine(node, user, elementwise=elementwise):
+                    break
+                affine = elementwise
+            elif isinstance(operator, Activation):
+                affine = elementwise
+            else:
+                break
+            chain.append(user)
+            node = user
+        return tuple(chain)
+
+    def _readers(self, node: str) -> int:
+        """Times that a value is read inside the network."""
+        network = self._network
+        return sum(network.sources(user).count(node) for user in network.users(node))
+
+    def _can_combine(self, node: str, user: str, *, elementwise: bool) -> bool:
+        """Whether the other value of a sum or product is there, and as the kernel reads it."""
+        (other,) = (name for name in self._network.sources(user) if name != node)
+        if other not in self._known or self._network.shape(user) != self._network.shape(node):
+            return False
+        if elementwise:
+            return True
+        whole = self._stride(other) == self._target.padded(self._network.shape(other)[-1])
+        return whole and self._network.shape(other) == self._network.shape(node)
+
+    def _stride(self, value: str) -> int:
+        """Channels allocated for each pixel of a value."""
+        channels = self._network.shape(value)[-1]
+        return channels if value == Network.INPUT else self._target.padded(channels)
+
+    def _of_group(self, nodes: tuple[str, ...]) -> Iterator[Step]:
+        operator = self._network.operator(nodes[0])
+        if isinstance(operator, TvmOperator):
+            yield from self._tvm(nodes[0], operator)
+            return
+        if isinstance(operator, Flatten) and len(nodes) == 1:
+            yield from self._flatten(nodes[0])
+            return
+        sources = list(self._network.sources(nodes[0]))
+        for before, node in zip(nodes, nodes[1:], strict=False):
+            sources += [name for name in self._network.sources(node) if name != before]
+        yield Step(self._kernel(nodes, tuple(sources)), tuple(sources), nodes[-1], nodes)
+
+    def _kernel(self, nodes: tuple[str, ...], sources: tuple[str, ...]) -> Kernel:
+        network, operator = self._network, self._network.operator(nodes[0])
+        shape, stride = network.shape(sources[0]), self._stride(sources[0])
+        height, width, channels = shape if len(shape) == 3 else (1, 1, *shape)
+        if isinstance(operator, Conv2d | Dense | Flatten):
+            return self._convolution(nodes, (height, width, channels), stride)
+        if isinstance(operator, Pool2d | GlobalAveragePool):
+            if isinstance(operator, GlobalAveragePool):
+                operator = Pool2d(function="average", window=(height, width), stride=(1, 1),
+                                  padding=(0, 0, 0, 0))  # fmt: skip
+            return PoolKernel(
+                height=height, width=width, channels=channels, input_stride=stride,
+                function=operator.function, window=operator.window, stride=operator.stride,
+                padding=operator.padding, count_padding=operator.count_padding,
+            )  # fmt: skip
+        if isinstance(operator, Concat | ChannelShuffle):
+            groups = operator.groups if isinstance(operator, ChannelShuffle) else 1
+            read = tuple((network.shape(name)[-1], self._stride(name)) for name in sources)
+            return ChannelsKernel(height=height, width=width, sources=read, groups=groups)
+        if isinstance(operator, Softmax):
+            return SoftmaxKernel(height=height, width=width, channels=channels, input_stride=stride)
+        return ElementwiseKernel(
+            height=height, width=width, channels=channels,
+            operands=tuple(
+                Operand(stride=self._stride(name), is_vector=network.shape(name) != shape)
+                for name in sources
+            ),
+            operations=tuple(_operation(network.operator(node)) for node in nodes),
+        )  # fmt: skip
+
+    def _convolution(
+        self, nodes: tuple[str, ...], size: tuple[int, int, int], stride: int
+    ) -> ConvKernel:
+        operators = [self._network.operator(node) for node in nodes]
+        first = operators[0]
+        epilogue = tuple(
+            cast(EpilogueName, _operation(operator))
+            for operator in operators
+            if isinstance(operator, Activation | Combine)
+        )
+        if isinstance(first, Flatten):
+            first = replace(_WHOLE_MAP, filters=cast(Dense, operators[1]).units, kernel=size[:2])
+        elif isinstance(first, Dense):
+            first = replace(_WHOLE_MAP, filters=first.units, kernel=(1, 1))
+        conv = cast(Conv2d, first)
+        return ConvKernel(
+            height=size[0], width=size[1], channels=size[2], input_stride=stride,
+            filters=conv.filters, kernel=conv.kernel, stride=conv.stride, padding=conv.padding,
+            dilation=conv.dilation, groups=conv.groups, epilogue=epilogue,
+        )  # fmt: skip
+
+    def _flatten(self, node: str) -> Iterator[Step]:
+        (source,) = self._network.sources(node)
+        shape = self._network.shape(source)
+        yield Step(self._layout(source, shape, planar=True), (source,), node, (node,))
+
+    def _tvm(self, node: str, operator: TvmOperator) -> Iterator[Step]:
+        """The function between changes of layout, where values do not lie as it wants them."""
+        network = self._network
+        read: list[str] = []
+        for source in network.sources(node):
+            shape, value = network.shape(source), source
+            if not self._is_planar(shape):
+                value = f"{source}:planar"
+                if value not in self._known:
+                    yield Step(self._layout(source, shape, planar=True), (source,), value, ())
+            read.append(value)
+        kernel = TvmKernel(
+            name=operator.title.removeprefix("relax.").removeprefix("nn."),
+            function=operator.function,
+            input_shapes=tuple(_framework_shape(network.shape(s)) for s in network.sources(node)),
+            constant_shapes=operator.parameter_shapes,
+            output_shape=_framework_shape(operator.shape),
+        )
+        planar = self._is_planar(operator.shape)
+        written = node if planar else f"{node}:planar"
+        yield Step(kernel, tuple(read), written, (node,))
+        if not planar:
+            yield Step(self._layout(node, operator.shape, planar=False), (written,), node, ())
+
+    def _is_planar(self, shape: Shape) -> bool:
+        """Whether a value of this shape lies in memory as frameworks have it."""
+        return isinstance(self._target, GpuTarget) or len(shape) != 3 or shape[:2] == (1, 1)
+
+    def _layout(self, value: str, shape: Shape, *, planar: bool) -> LayoutKernel:
+        height, width, channels = shape if len(shape) == 3 else (1, 1, shape[-1])
+        return LayoutKernel(
+            height=height, width=width, channels=channels, stride=self._stride(value), planar=planar
+        )
+
+
+_WHOLE_MAP = Conv2d(filters=1, kernel=(1, 1), stride=(1, 1), padding=(0, 0, 0, 0))
+"""A dense layer as a convolution, but for filters and kernel."""
+
+
+def _operation(operator: Operator) -> ElementwiseName:
+    if isinstance(operator, Activation | Combine):
+        return operator.function
+    return "affine"
+
+
+def _framework_shape(shape: Shape) -> Shape:
+    """(H, W, C) as [1, C, H, W]; (C,) as [1, C]."""
+    return (1, shape[2], *shape[:2]) if len(shape) == 3 else (1, *shape)
+
+
+def _fold_convolution(
+    network: Network, step: Step, kernel: ConvKernel, weights: Weights
+) -> tuple[Array, Array]:
+    nodes = step.nodes
+    if isinstance(network.operator(nodes[0]), Flatten):
+        nodes = nodes[1:]
+    shape = (kernel.filters, kernel.group_channels, *kernel.kernel)
+    dense = isinstance(network.operator(nodes[0]), Dense)
+    stored = (shape[0], int(np.prod(shape[1:]))) if dense else shape
+    first = _parameters(network, nodes[0], weights, {"weight": stored})
+    weight = first["weight"].reshape(shape)
+    bias = first.get("bias", np.zeros(kernel.filters, np.float32))
+    for node in nodes[1:]:
+        if isinstance(network.operator(node), BatchNorm | Bias):
+            scale, shift = _affine(network, node, weights)
+            weight = weight * scale[:, None, None, None]
+            bias = bias * scale + shift
+    return weight, bias.astype(np.float32)
+
+
+def _affine(network: Network, node: str, weights: Weights) -> tuple[Array, Array]:
+    """A batch norm or bias as scale [C] and shift [C]."""
+    operator, p = network.operator(node), _parameters(network, node, weights)
+    if isinstance(operator, BatchNorm):
+        scale = p["gamma"] / np.sqrt(p["variance"] + np.float32(operator.epsilon))
+        return scale, p["beta"] - p["mean"] * scale
+    return np.ones_like(p["bias"]), p["bias"]
+
+
+def _parameters(
+    network: Network,
+    node: str,
+    weights: Weights,
+    shapes: Mapping[str, tuple[int, ...]] = MappingProxyType({}),
+) -> dict[str, Array]:
+    """The parameters of ``node``, each of its shape: that in ``shapes``, else one per channel."""
+    names = network.operator(node).parameters
+    if names and node not in weights:
+        raise InputError(f"no weights given for node '{node}'; given: {', '.join(weights)}")
+    found: dict[str, Array] = {}
+    for name in names:
+        if name not in weights[node]:
+            given = ", ".join(weights[node])
+            raise InputError(f"the weights of node '{node}' lack '{name}'; given: {given}")
+        found[name] = np.asarray(weights[node][name], np.float32)
+        wanted = shapes.get(name, network.shape(node)[-1:])
+        if found[name].shape != wanted:
+            raise InputError(
+                f"'{name}' of node '{node}' has the shape {found[name].shape}; {wanted} is needed"
+            )
+    return found
