@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import psutil
 
-from costmodel.errors import DeviceError
 from costmodel.target import FLOAT_BYTES, CpuTarget, freeze_tvm_target
+from costmodel.target_check import llvm, vector_lanes_of
 
 ASSUMED_FREQUENCY_MHZ = 3000.0
 """Where the system does not tell; only the uncalibrated estimate depends on it."""
@@ -20,49 +20,70 @@ ASSUMED_CACHES = {1: 32 * 1024, 2: 512 * 1024}
 """Sizes where the system does not tell."""
 FMA_PER_CYCLE, FMA_LATENCY, LOADS_PER_CYCLE, ISSUE_WIDTH = 2.0, 4.0, 2.0, 4.0
 """Of the x86-64 and big AArch64 cores of the last ten years (vendors' optimisation guides)."""
-# A second cache fills the first by one vector a cycle at best on the same cores.
+DATAPATH_LANES = {"znver1": 4, "znver4": 8}
+"""Cores that do one vector instruction in two halves (AMD's optimisation guides of families 17h
+and 19h): a loop of multiply-adds on a znver4 reached 117 GFLOP/s, one of 16 lanes a cycle."""
+_FILTER_BLOCK = 8
+"""Filters of a block at least: two vectors of four lanes share one broadcast input."""
 _SYSTEM_CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
+_CORE = (
+    "assumed: an x86-64 or big AArch64 core of the last ten years, halved where LLVM's name "
+    "of the core is one that does a vector instruction in two halves"
+)
+SOURCES = {
+    "tvm": "LLVM: triple and core of this machine",
+    "frequency_mhz": f"the operating system's highest clock; else assumed {ASSUMED_FREQUENCY_MHZ}",
+    "l1_bytes": f"the operating system; else assumed {ASSUMED_CACHES[1]}",
+    "l2_bytes": f"the operating system; else assumed {ASSUMED_CACHES[2]}",
+    "l2_bytes_per_cycle": "assumed: the width of the core's arithmetic once a cycle",
+    "memory_gb_per_s": "assumed: one core's share on ordinary machines",
+    "vector_lanes": "LLVM: the extensions of this core",
+    "vector_registers": "the instruction set: 32 with AVX-512 and in AArch64, else 16",
+    "fma_per_cycle": _CORE,
+    "fma_latency": _CORE,
+    "loads_per_cycle": _CORE,
+    "issue_width": _CORE,
+    "out_of_order": _CORE,
+    "filter_block": "the schedules: whole vectors, at least eight filters",
+    "cores": "the profile: one, or all that this process may use",
+}
+"""Fact -> where `host_target` has it from."""
 
 
 @cache
 def host_target(cores: int = 1) -> CpuTarget:
     """The CPU here as LLVM knows it, with caches and clock as the system states them."""
-    codegen = _llvm()
-    cpu, triple = codegen.llvm_get_system_cpu(), codegen.llvm_get_system_triple()
+    codegen = llvm()
+    cpu, triple = str(codegen.llvm_get_system_cpu()), str(codegen.llvm_get_system_triple())
     tvm_target = {"kind": "llvm", "mcpu": cpu, "mtriple": triple, "num-cores": cores}
-    lanes = _vector_bits(tvm_target) // (8 * FLOAT_BYTES)
+    lanes = vector_lanes_of(tvm_target)
+    datapath = min(lanes, DATAPATH_LANES.get(cpu, lanes))
     wide = triple.startswith(("aarch64", "arm64")) or lanes >= 16
     caches = {**ASSUMED_CACHES, **_read_caches(_SYSTEM_CACHES)}
     return CpuTarget(
         tvm=freeze_tvm_target(tvm_target),
         vector_lanes=lanes,
         vector_registers=32 if wide else 16,
-        fma_per_cycle=FMA_PER_CYCLE,
+        fma_per_cycle=FMA_PER_CYCLE * datapath / lanes,
         fma_latency=FMA_LATENCY,
-        loads_per_cycle=LOADS_PER_CYCLE,
+        loads_per_cycle=LOADS_PER_CYCLE * datapath / lanes,
         issue_width=ISSUE_WIDTH,
         out_of_order=True,
         frequency_mhz=_frequency_mhz(),
         l1_bytes=caches[1],
         l2_bytes=caches[2],
-        l2_bytes_per_cycle=lanes * FLOAT_BYTES,
+        l2_bytes_per_cycle=float(datapath * FLOAT_BYTES),
         memory_gb_per_s=ASSUMED_MEMORY_GB_PER_S,
-        filter_block=lanes if lanes >= 8 else 2 * lanes,
+        filter_block=max(lanes, _FILTER_BLOCK),
         cores=cores,
     )
 
 
-def _llvm() -> Any:  # noqa: ANN401 - TVM has no types
-    """TVM's door to LLVM; DeviceError where there is no compiler."""
-    cure = "install the pinned wheel: pip install apache-tvm==0.27.0.post1"
-    try:
-        import tvm
-        from tvm.target import codegen
-    except ImportError as error:
-        raise DeviceError(f"no compiler: TVM cannot be imported ({error}); {cure}") from error
-    if not tvm.runtime.enabled("llvm"):
-        raise DeviceError(f"no compiler: this TVM was built without LLVM; {cure}")
-    return codegen
+def usable_cores() -> int:
+    """Cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def processor_name() -> str:
@@ -73,13 +94,6 @@ def processor_name() -> str:
         lines = []
     named = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     return next(named, platform.processor() or platform.machine())
-
-
-def _vector_bits(tvm_target: dict[str, object]) -> int:
-    import tvm
-    from tvm.target import codegen
-
-    return int(codegen.llvm_get_vector_width(tvm.target.Target(tvm_target)))
 
 
 def _frequency_mhz() -> float:

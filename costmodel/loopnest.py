@@ -20,6 +20,20 @@ class LoopKind(StrEnum):
     PARALLEL = "parallel"
     UNROLLED = "unrolled"
     VECTORIZED = "vectorized"
+    BLOCK = "block"
+    """Over the thread blocks of a GPU's grid."""
+    THREAD = "thread"
+    """Over the threads of a block. A virtual thread is an unrolled loop: so TVM resolves it."""
+
+
+class Memory(StrEnum):
+    """Where a buffer of a GPU's kernel lies; on a CPU all memory is one and called global."""
+
+    GLOBAL = "global"
+    SHARED = "shared"
+    """Of a block of threads."""
+    LOCAL = "local"
+    """Of one thread: its registers, as long as they suffice."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +50,10 @@ class Access:
 
     buffer: str
     strides: tuple[int, ...]
-    """Elements moved by one turn of each enclosing loop, outermost first."""
+    """Elements moved by the first turn of each enclosing loop, outermost first."""
     private_depth: int | None
     """For a buffer allocated inside the kernel: the loops around its allocation; else None."""
+    memory: Memory = Memory.GLOBAL
 
 
 @dataclass(frozen=True)
@@ -72,14 +87,19 @@ class LoopNest:
 
     @cached_property
     def hot(self) -> Statement:
-        """The statement with the most arithmetic."""
-        return max(self.statements, key=lambda s: s.total_flops)
+        """The statement with the most arithmetic; where there is none, the one that runs most."""
+        return max(self.statements, key=lambda s: (s.total_flops, s.iterations))
+
+
+PlainAccess = (
+    tuple[str, tuple[int, ...], int | None] | tuple[str, tuple[int, ...], int | None, Memory]
+)
 
 
 def statement(
     loops: list[tuple[int, LoopKind]],
-    store: tuple[str, tuple[int, ...], int | None],
-    loads: list[tuple[str, tuple[int, ...], int | None]],
+    store: PlainAccess,
+    loads: list[PlainAccess],
     *,
     flops: int,
     guarded: bool = False,
@@ -87,14 +107,14 @@ def statement(
     """A statement from plain tuples, with loops of one turn left out.
 
     ``loops``: (extent, kind); accesses: (buffer, stride for each loop, private depth counted in
-    the loops as given).
+    the loops as given[, memory]).
     """
     kept = [i for i, (extent, _) in enumerate(loops) if extent > 1]
 
-    def access(given: tuple[str, tuple[int, ...], int | None]) -> Access:
-        buffer, strides, depth = given
+    def access(given: PlainAccess) -> Access:
+        buffer, strides, depth, *memory = given
         private = None if depth is None else sum(1 for i in kept if i < depth)
-        return Access(buffer, tuple(strides[i] for i in kept), private)
+        return Access(buffer, tuple(strides[i] for i in kept), private, *memory)
 
     return Statement(
         loops=tuple(Loop(*loops[i]) for i in kept),

@@ -14,6 +14,7 @@ from costmodel.loopnest import LoopNest
 from costmodel.schedules.family import Schedule
 from costmodel.schedules.registry import family_of
 from costmodel.target import Target
+from costmodel.target_check import check_target
 from costmodel.tir import read
 
 PASS_CONFIG = {"tirx.disable_assert": True}
@@ -47,8 +48,10 @@ def lower(kernel: Kernel, schedule: Schedule, target: Target) -> LoweredKernel:
 def compile_module(module: tvm.IRModule, target: Target) -> Any:  # noqa: ANN401 - no types there
     """Machine code for ``target`` as a TVM runtime module; 30 to 140 ms a kernel.
 
-    Raises DeviceError, with TVM's last line, when the compiler refuses.
+    Raises InputError for a target that LLVM does not know, DeviceError, with TVM's last line, when
+    the compiler refuses.
     """
+    check_target(target)
     try:
         with tvm.transform.PassContext(config=PASS_CONFIG):
             return tvm.compile(module, target=target.tvm_dict()).mod

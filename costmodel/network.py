@@ -288,4 +288,5 @@ _PREFIXES: Mapping[type[Operator], str] = {
 def _at_least_one(name: str, **settings: tuple[int, ...]) -> None:
     for label, values in settings.items():
         if any(value < 1 for value in values):
-            raise InputError(f"{label} of {name} must be at least 1, got {values}")
+            got = values[0] if len(values) == 1 else values
+            raise InputError(f"{label} of {name} must be at least 1, got {got}")

@@ -6,54 +6,24 @@ import difflib
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, Self
 
 from boltons.fileutils import atomic_save
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from costmodel.calibration.card import ErrorCard
 from costmodel.errors import InputError
 from costmodel.protocol import Protocol
-from costmodel.target import CpuTarget, Target, freeze_tvm_target
+from costmodel.target import CpuTarget, GpuTarget
+from costmodel.target_file import NamedTarget, StatedTarget, facts_of
 
 PROFILE_FILE = "profile.json"
 MODEL_FILE = "model.npz"
 MEASUREMENTS_FILE = "measurements.jsonl"
 CURE = "mend it, or delete its folder to have the one that ships"
-
-
-class TargetFacts(BaseModel):
-    """`Target` as it stands in a file."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    tvm: dict[str, Any]
-    vector_lanes: int
-    vector_registers: int
-    fma_per_cycle: float
-    fma_latency: float
-    loads_per_cycle: float
-    issue_width: float
-    out_of_order: bool
-    frequency_mhz: float
-    l1_bytes: int
-    l2_bytes: int
-    l2_bytes_per_cycle: float
-    memory_gb_per_s: float
-    filter_block: int
-    cores: int
-
-    @staticmethod
-    def of(target: Target) -> TargetFacts:
-        """The facts of a target."""
-        return TargetFacts(**{**asdict(target), "tvm": target.tvm_dict()})
-
-    def target(self) -> Target:
-        """The target of these facts; InputError where they contradict each other."""
-        facts = {name: getattr(self, name) for name in type(self).model_fields}
-        return CpuTarget(**{**facts, "tvm": freeze_tvm_target(self.tvm)})
 
 
 class CalibrationFacts(BaseModel):
@@ -67,7 +37,7 @@ class CalibrationFacts(BaseModel):
     """Who measured, on which machine, with which TVM."""
     space: str
     """What the timed networks were drawn from."""
-    target: TargetFacts
+    target: StatedTarget
     kernels: int
     minutes: float
     seconds_per_kernel: float = Field(ge=0)
@@ -86,14 +56,27 @@ class ProfileFile(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    format: Literal[1]
+    format: Literal[2]
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
     description: str
-    runner: Literal["local"]
-    target: TargetFacts | Literal["host"]
-    """``host``: read off the machine that asks."""
+    runner: Literal["local"] | None = None
+    """How kernels reach the device; where there is no way yet, it can be estimated only."""
+    target: NamedTarget
+    """``host`` and ``host-all``: read off the machine that asks."""
+    sources: dict[str, str] = Field(default_factory=dict)
+    """Fact of a stated target -> where its value comes from."""
     protocol: dict[str, float] = Field(default_factory=dict)
     calibration: CalibrationFacts | None = None
+
+    @model_validator(mode="after")
+    def _each_fact_has_its_source(self) -> Self:
+        """A number without its origin is not shown (and none is, that has no number)."""
+        facts = set() if isinstance(self.target, str) else set(facts_of(self.target))
+        for name in sorted(facts ^ self.sources.keys()):
+            if name in facts:
+                raise ValueError(f"sources do not say where target fact '{name}' comes from")
+            raise ValueError(f"sources name '{name}', which is no fact of the target")
+        return self
 
 
 @dataclass(frozen=True)
@@ -127,13 +110,22 @@ class Profile:
                 f"profile '{self.name}' has an unknown protocol field: {error}"
             ) from None
 
-    def target(self) -> Target:
+    def target(self) -> CpuTarget | GpuTarget:
         """The target to compile for."""
-        if self.file.target == "host":
-            from costmodel.host import host_target
+        if not isinstance(self.file.target, str):
+            return self.file.target
+        from costmodel.host import host_target, usable_cores
 
-            return host_target()
-        return self.file.target.target()
+        return host_target(1 if self.file.target == "host" else usable_cores())
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """Fact of the target -> where its value comes from."""
+        if not isinstance(self.file.target, str):
+            return self.file.sources
+        from costmodel.host import SOURCES
+
+        return dict(SOURCES)
 
     def calibration(self) -> CalibrationFacts | None:
         """The calibration, where there is one and it is of this very target.
@@ -141,7 +133,7 @@ class Profile:
         A `host` profile that was calibrated on another machine counts as uncalibrated here.
         """
         facts = self.file.calibration
-        if facts is None or facts.target.target().digest != self.target().digest:
+        if facts is None or facts.target.digest != self.target().digest:
             return None
         return facts
 
@@ -149,7 +141,11 @@ class Profile:
     def digest(self) -> str:
         """Short name of everything that decides this profile's estimates."""
         facts = self.calibration()
-        decisive = [self.name, self.target().digest, facts.model_dump() if facts else None]
+        decisive = [
+            self.name,
+            self.target().digest,
+            facts.model_dump(mode="json") if facts else None,
+        ]
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -203,10 +199,20 @@ def _parse(path: Path) -> ProfileFile:
     try:
         return ProfileFile.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "file"
-        raise InputError(
-            f"profile {path} is corrupt at '{where}': {first['msg']}; {CURE}"
-        ) from None
+        raise InputError(_told(path, error.errors()[0])) from None
     except OSError as error:
         raise InputError(f"profile {path} cannot be read: {error.strerror}; {CURE}") from None
+
+
+def _told(path: Path, error: ErrorDetails) -> str:
+    if error["loc"] == ("format",) and error.get("input") == 1:
+        return (
+            f"profile {path} has format 1, which this version no longer reads; delete its folder "
+            f"and calibrate again: ponas calibrate {path.parent.name}"
+        )
+    # The tag that chose the kind of target is no field of the file.
+    tagged = (i for i, part in enumerate(error["loc"]) if i and error["loc"][i - 1] == "target")
+    tag = next(tagged, None)
+    where = ".".join(str(part) for i, part in enumerate(error["loc"]) if i != tag) or "file"
+    message = error["msg"].removeprefix("Value error, ")
+    return f"profile {path} is corrupt at '{where}': {message}; {CURE}"

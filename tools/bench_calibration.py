@@ -91,7 +91,9 @@ def _narrow_bands(
     generator = np.random.default_rng(99)
     rows = []
     for centre in BANDS[:count]:
-        programs, predicted, counts = {}, {}, {}
+        programs: dict[str, Program] = {}
+        predicted: dict[str, float] = {}
+        counts: dict[str, int] = {}
         while len(programs) < BAND_NETWORKS:
             name, network = sample_paper_space(generator)
             operations = flops_table2(network)

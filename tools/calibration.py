@@ -39,11 +39,11 @@ def calibrate_profile(
     """Times kernels and networks on the profile's device, fits and saves; goes on where killed."""
     from costmodel.calibration.calibrate import calibrate
     from costmodel.calibration.store import save_calibration
-    from costmodel.runners.local import LocalRunner
+    from tools.places import open_runner
     from tools.task import PAPER_SPACE, sample_paper_space
 
     journal = store.folder(profile.name) / "journal.jsonl"
-    with LocalRunner(follow_pace=True) as runner:
+    with open_runner(profile, follow_pace=True) as runner:
         result = calibrate(
             profile.target(),
             runner,
@@ -62,9 +62,14 @@ def card_line(profile: Profile) -> str:
     """One line on how far a profile's estimates can be trusted."""
     facts = profile.calibration()
     if facts is None:
+        cure = (
+            f"calibrate it with: ponas calibrate {profile.name}"
+            if profile.file.runner
+            else "it cannot be measured from here"
+        )
         return (
             f"{profile.name} is not calibrated here: its latencies are roofline estimates and may "
-            f"be off by a factor of three; calibrate it with: ponas calibrate {profile.name}"
+            f"be off by a factor of three; {cure}"
         )
     card = facts.error
     return (

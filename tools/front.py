@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from costmodel.estimate import Estimate, Estimator
 from costmodel.measure import measure_networks
+from costmodel.network import Network
 from costmodel.profile import Profile
-from costmodel.runners.local import LocalRunner
 from kws.architecture import SEED, Architecture, to_network
 from search.recorder import StudyRecorder
 from search.study import FineTuned, Study, Trial
 from tools.job import MEASURED
+from tools.places import open_runner
 from tools.task import ERROR, architecture_of
 
 
@@ -72,17 +73,18 @@ def measure_front(
 ) -> Mapping[str, float]:
     """Times the front and the seed on the device in one run, and keeps the times in the study."""
     architectures = [SEED, *(architecture_of(trial.parameters) for trial in study.front())]
-    times = measure_architectures(architectures, estimator, profile)
+    networks = {str(a): to_network(a) for a in architectures}
+    times = measure_on_device(networks, estimator, profile)
     study.annotate(MEASURED, times)
     return times
 
 
-def measure_architectures(
-    architectures: Sequence[Architecture], estimator: Estimator, profile: Profile
+def measure_on_device(
+    networks: Mapping[str, Network], estimator: Estimator, profile: Profile
 ) -> dict[str, float]:
-    """Milliseconds of one inference by architecture text, all in one run of the runner."""
-    programs = {str(a): estimator.estimate(to_network(a)).program for a in architectures}
-    with LocalRunner() as runner:
+    """Milliseconds of one inference by name, all in one run of the runner."""
+    programs = {name: estimator.estimate(n).program for name, n in networks.items()}
+    with open_runner(profile) as runner:
         return measure_networks(programs, runner, profile.protocol)
 
 

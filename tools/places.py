@@ -12,6 +12,7 @@ import platformdirs
 if TYPE_CHECKING:
     from costmodel.estimate import Estimator
     from costmodel.profile import Profile, ProfileStore
+    from costmodel.runners.contract import Runner
 
 PREDICTIONS = "predictions.sqlite"
 HOME_VARIABLE = "PONAS_HOME"
@@ -43,3 +44,16 @@ def open_estimator(profile: Profile) -> Estimator:
     from costmodel.estimate import Estimator
 
     return Estimator(profile, PredictionCache(cache_dir() / PREDICTIONS))
+
+
+def open_runner(profile: Profile, *, follow_pace: bool = False) -> Runner:
+    """What measures on a profile's device; InputError where nothing can from here."""
+    from costmodel.errors import InputError
+    from costmodel.runners.local import LocalRunner
+
+    if profile.file.runner is None:
+        raise InputError(
+            f"profile '{profile.name}' cannot be measured from here, only estimated; "
+            "measure this machine as host-cpu"
+        )
+    return LocalRunner(follow_pace=follow_pace)

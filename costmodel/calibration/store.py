@@ -19,7 +19,6 @@ from costmodel.profile import (
     CalibrationFacts,
     Profile,
     ProfileStore,
-    TargetFacts,
 )
 from costmodel.regressor import RatioModel
 
@@ -42,7 +41,7 @@ def save_calibration(
         measured_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         origin=f"measured on {_machine()} with TVM {tvm.__version__}",
         space=space,
-        target=TargetFacts.of(profile.target()),
+        target=profile.target(),
         kernels=result.kernels,
         minutes=result.minutes,
         seconds_per_kernel=result.overhead.seconds_per_kernel,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -13,10 +12,6 @@ from costmodel.runners.contract import Job, KernelJob
 
 if TYPE_CHECKING:
     from costmodel.executable import Executable
-
-
-_ONE_CORE_PER_THREAD = -2
-"""TVM's `ThreadGroup::AffinityMode::kSpecifyOneCorePerThread`."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +59,7 @@ def serve(pipe: Connection, cores: tuple[int, ...]) -> None:
 def _answer(
     request: Request, built: dict[str, Executable], cores: tuple[int, ...]
 ) -> Answer:
-    from costmodel.executable import Executable
+    from costmodel.executable import Executable, run_on
     from costmodel.lowering import lower
 
     if request.action == "build":
@@ -75,16 +70,5 @@ def _answer(
             built[request.key] = Executable.of_program(job.program)
         return Answer(request.key)
     executable = built[request.key]
-    _pin(cores[: executable.cores], executable.cores)
+    run_on(cores[: executable.cores])
     return Answer(request.key, samples=executable.time(request.protocol or Protocol()))
-
-
-def _pin(cores: tuple[int, ...], wanted: int) -> None:
-    """This process, and TVM's threads where a kernel wants several, on ``cores``."""
-    if cores and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, cores)
-    if wanted > 1:
-        import tvm
-
-        configure = tvm.get_global_func("runtime.config_threadpool")
-        configure(_ONE_CORE_PER_THREAD, wanted, [str(core) for core in cores])

@@ -1,36 +1,50 @@
-"""The average pool of `costmodel.schedules.pool`, written and scheduled in TVM."""
+"""The pooling of `costmodel.schedules.pool`, written in TVM."""
 
+# ruff: noqa: ANN401 - TVM has no types
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import tvm
-from tvm import te, tirx
-from tvm.s_tir import Schedule as TvmSchedule
+from tvm import tirx
 
 from costmodel.kernels import PoolKernel
+from costmodel.schedules import channelwise_tvm
+from costmodel.schedules.pool import constant_count
+
+if TYPE_CHECKING:
+    from costmodel.schedules.channelwise import Geometry
 
 
-def scheduled(kernel: PoolKernel, vectors: int, lanes: int) -> tvm.IRModule:
-    """Module with one PrimFunc ``main(x, out)``; see `AveragePool.shapes`."""
-    channels = kernel.input_stride
-    x = te.placeholder((kernel.height, kernel.width, channels), name="x")
-    i = te.reduce_axis((0, kernel.height), name="i")
-    j = te.reduce_axis((0, kernel.width), name="j")
-    acc = te.compute((channels,), lambda c: te.sum(x[i, j, c], axis=[i, j]), name="acc")
-    scale = tirx.const(1.0 / (kernel.height * kernel.width), "float32")
-    out = te.compute((1, 1, channels), lambda _i, _j, c: acc[c] * scale, name="out")
-    function = te.create_prim_func([x, out]).with_attr("global_symbol", "main")
-    schedule = TvmSchedule(function)
-    total, output = schedule.get_sblock("acc"), schedule.get_sblock("out")
-    *_, channel = schedule.get_loops(output)
-    block, vector, lane = schedule.split(channel, [None, vectors, lanes])
-    schedule.unroll(vector)
-    schedule.vectorize(lane)
-    schedule.compute_at(total, block, preserve_unit_loops=True)
-    *_, channel, row, column = schedule.get_loops(total)
-    vector, lane = schedule.split(channel, [None, lanes])
-    schedule.reorder(row, column, vector, lane)
-    schedule.unroll(vector)
-    schedule.vectorize(lane)
-    schedule.decompose_reduction(total, row)
-    schedule.set_scope(total, 0, "local")
-    return schedule.mod
+def written(kernel: PoolKernel, g: Geometry) -> tvm.IRModule:
+    """Module with one PrimFunc ``main(x, out)``."""
+    is_max = kernel.function == "max"
+    lowest = float(tirx.min_value("float32").value)
+
+    def accumulate(total: Any, read: Any, *place: Any) -> Any:
+        del place
+        return tirx.max(total, read) if is_max else total + read
+
+    def finish(total: Any, row: Any, column: Any, channel: Any) -> Any:
+        del channel
+        return total if is_max else _mean(kernel, total, row, column)
+
+    start = lowest if is_max else 0.0
+    return channelwise_tvm.written(kernel, g, (), start=start, accumulate=accumulate, finish=finish)
+
+
+def _mean(kernel: PoolKernel, total: Any, row: Any, column: Any) -> Any:
+    count = _count(kernel, 0, row) * _count(kernel, 1, column)
+    if isinstance(count, int):
+        return total if count == 1 else total * tirx.const(1 / count, "float32")
+    return total * (tirx.const(1, "float32") / tirx.Cast("float32", count))
+
+
+def _count(kernel: PoolKernel, axis: int, place: Any) -> Any:
+    """Rows or columns that the window at ``place`` counts."""
+    constant = constant_count(kernel, axis)
+    if constant is not None:
+        return constant
+    start = place * kernel.stride[axis] - kernel.padding[axis]
+    extent = (kernel.height, kernel.width)[axis]
+    return tirx.min(start + kernel.window[axis], extent) - tirx.max(start, 0)

@@ -1,32 +1,70 @@
-"""Which families schedule which kernel."""
+"""Which families schedule which kernel on which target."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from costmodel.errors import InputError
-from costmodel.kernels import ConvKernel, Kernel, PoolKernel
+from costmodel.kernels import (
+    ChannelsKernel,
+    ConvKernel,
+    ElementwiseKernel,
+    Kernel,
+    LayoutKernel,
+    PoolKernel,
+)
 from costmodel.loopnest import LoopNest
+from costmodel.schedules.channels import ChannelMoves, LayoutChange
+from costmodel.schedules.cuda import CUDA_FAMILIES, cuda_family_of
+from costmodel.schedules.default import Default
+from costmodel.schedules.depthwise import DepthwiseConvolution
 from costmodel.schedules.direct import DirectConvolution, PointwiseConvolution
+from costmodel.schedules.elementwise import Elementwise
 from costmodel.schedules.family import Schedule, ScheduleFamily
-from costmodel.schedules.pool import AveragePool
-from costmodel.target import Target
+from costmodel.schedules.pool import Pool
+from costmodel.schedules.spatial_pack import SpatialPackConvolution
+from costmodel.target import GpuTarget, Target
 
 DIRECT = DirectConvolution()
 POINTWISE = PointwiseConvolution()
-POOL = AveragePool()
+SPATIAL_PACK = SpatialPackConvolution()
+DEPTHWISE = DepthwiseConvolution()
+POOL = Pool()
+ELEMENTWISE = Elementwise()
+CHANNELS = ChannelMoves()
+LAYOUT = LayoutChange()
+DEFAULT = Default()
+CPU_FAMILIES: tuple[ScheduleFamily[Any], ...] = (
+    DIRECT, POINTWISE, SPATIAL_PACK, DEPTHWISE, POOL, ELEMENTWISE, CHANNELS, LAYOUT, DEFAULT,
+)  # fmt: skip
 FAMILIES: dict[str, ScheduleFamily[Any]] = {
-    family.name: family for family in (DIRECT, POINTWISE, POOL)
+    family.name: family for family in (*CPU_FAMILIES, *CUDA_FAMILIES)
 }
 
 
 def families_of(kernel: Kernel, target: Target) -> tuple[ScheduleFamily[Any], ...]:
     """The families that can schedule ``kernel`` on ``target``, at least one."""
+    if isinstance(target, GpuTarget):
+        return (cuda_family_of(kernel),)
     if isinstance(kernel, ConvKernel):
-        return (POINTWISE,) if POINTWISE.handles(kernel, target) else (DIRECT,)
+        return _convolution_families(kernel, target)
     if isinstance(kernel, PoolKernel):
         return (POOL,)
-    raise InputError(f"no schedule for {kernel.title}")
+    if isinstance(kernel, ElementwiseKernel):
+        return (ELEMENTWISE,)
+    if isinstance(kernel, ChannelsKernel):
+        return (CHANNELS,)
+    return (LAYOUT,) if isinstance(kernel, LayoutKernel) else (DEFAULT,)
+
+
+def _convolution_families(kernel: ConvKernel, target: Target) -> tuple[ScheduleFamily[Any], ...]:
+    if kernel.is_depthwise:
+        return (DEPTHWISE,)
+    if POINTWISE.handles(kernel, target):
+        return (POINTWISE,)
+    if not DIRECT.handles(kernel, target):
+        return (DEFAULT,)
+    return (DIRECT, SPATIAL_PACK) if SPATIAL_PACK.handles(kernel, target) else (DIRECT,)
 
 
 def family_of(schedule: Schedule) -> ScheduleFamily[Any]:

@@ -6,7 +6,7 @@ from formula_runner import SETTINGS, FormulaRunner
 
 from costmodel.calibration.calibrate import calibrate
 from costmodel.calibration.store import save_calibration
-from costmodel.profile import ProfileFile, ProfileStore, TargetFacts
+from costmodel.profile import ProfileFile, ProfileStore
 from costmodel.protocol import Protocol
 
 
@@ -32,8 +32,7 @@ def store(tmp_path):
 
 @pytest.fixture
 def profile(store):
-    target = TargetFacts.of(make_target(8)).model_dump()
-    return store.save(ProfileFile.model_validate({**BOARD, "target": target}))
+    return store.save(ProfileFile.model_validate({**BOARD, "target": make_target(8)}))
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from costmodel.partition import Step
 from costmodel.lowering import lower
 from costmodel.program import Program
 from costmodel.schedules.family import MAXIMUM_POINTS, Schedule
-from costmodel.schedules.registry import DIRECT, POOL, describe, families_of, points
+from costmodel.schedules.registry import DIRECT, POOL, describe, families_of
 from costmodel.tir import read
 
 FAMILIES = [
@@ -28,7 +28,7 @@ through_tvm = settings(deadline=None, max_examples=80, suppress_health_check=[He
 @quick
 @given(data=st.data(), target=targets)
 def test_there_are_1_to_64_distinct_points(family, kernels, data, target):
-    found = points(data.draw(kernels), target)
+    found = family.points(data.draw(kernels), target)
     assert 1 <= len(found) <= MAXIMUM_POINTS
     assert len(set(found)) == len(found)
     assert {schedule.family for schedule in found} == {family.name}

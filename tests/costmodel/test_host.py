@@ -1,8 +1,13 @@
+import os
+from types import SimpleNamespace
+
 import pytest
 from tvm.target import codegen
 
 from costmodel import host
-from costmodel.host import host_target
+from costmodel.host import SOURCES, host_target, usable_cores
+from costmodel.target_check import check_target
+from costmodel.target_file import facts_of
 
 
 def test_the_host_is_what_llvm_says_it_is():
@@ -19,6 +24,38 @@ def test_asked_twice_it_is_the_same_and_other_cores_are_another():
     assert host_target() == host_target()
     assert host_target(2).digest != host_target().digest
     assert host_target(2).cores == 2
+
+
+@pytest.mark.parametrize(
+    ("core", "lanes", "registers", "fma_per_cycle"),
+    [
+        ("skylake-avx512", 16, 32, 2),
+        ("znver4", 16, 32, 1),  # does 512 bits in two halves
+        ("haswell", 8, 16, 2),
+        ("znver1", 8, 16, 1),  # does 256 bits in two halves
+        ("nehalem", 4, 16, 2),
+    ],
+)
+def test_a_host_is_its_core_whatever_machine_compiles(
+    monkeypatch, core, lanes, registers, fma_per_cycle
+):
+    system = SimpleNamespace(
+        llvm_get_system_cpu=lambda: core, llvm_get_system_triple=lambda: "x86_64-linux-gnu"
+    )
+    monkeypatch.setattr(host, "llvm", lambda: system)
+    target = host_target.__wrapped__()
+    check_target(target)
+    found = target.vector_lanes, target.vector_registers, target.fma_per_cycle
+    assert found == (lanes, registers, fma_per_cycle)
+
+
+def test_each_fact_of_the_host_has_a_source():
+    assert SOURCES.keys() == set(facts_of(host_target()))
+
+
+def test_usable_cores_are_those_that_we_are_bound_to(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 2, 5}, raising=False)
+    assert usable_cores() == 3
 
 
 def index(folder, number, **files):

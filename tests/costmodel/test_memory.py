@@ -61,7 +61,9 @@ def test_a_chain_needs_no_more_than_its_two_largest_neighbours_and_a_gap(extents
 
 def test_equal_values_in_a_chain_take_turns_in_two_places():
     writes = ["a", "b", "c", "d", "out"]
-    arena = plan_arena(writes, [["input"], *([name] for name in writes[:-1])], dict.fromkeys(writes[:-1], 16))
+    arena = plan_arena(
+        writes, [["input"], *([name] for name in writes[:-1])], dict.fromkeys(writes[:-1], 16)
+    )
     assert (arena.elements, dict(arena.offsets)) == (32, {"a": 0, "b": 16, "c": 0, "d": 16})
 
 

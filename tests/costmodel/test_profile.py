@@ -1,16 +1,20 @@
 import json
+import os
 from datetime import UTC, datetime
 
 import pytest
 from drawing import BOARD, make_target
+from pydantic import TypeAdapter
+from test_target import make_gpu
 
 from costmodel.calibration.card import make_card
 from costmodel.errors import InputError
 from costmodel.host import host_target
-from costmodel.profile import CalibrationFacts, ProfileFile, ProfileStore, TargetFacts
+from costmodel.profile import CalibrationFacts, ProfileFile, ProfileStore
 from costmodel.protocol import Protocol
+from costmodel.target_file import StatedTarget, facts_of
 
-HOST = {**BOARD, "name": "host-cpu", "target": "host", "protocol": {}}
+HOST = {**BOARD, "name": "host-cpu", "target": "host", "sources": {}, "protocol": {}}
 
 
 def facts(target):
@@ -18,7 +22,7 @@ def facts(target):
         measured_at=datetime(2026, 1, 2, tzinfo=UTC).isoformat(),
         origin="a test",
         space="paper",
-        target=TargetFacts.of(target),
+        target=target,
         kernels=300,
         minutes=4.5,
         seconds_per_kernel=1e-6,
@@ -93,16 +97,17 @@ def without(key):
         ("[]", "file"),
         (without("target"), "target"),
         (without("description"), "description"),
-        ({**BOARD, "format": 2}, "format"),
+        ({**BOARD, "format": 3}, "format"),
         ({**BOARD, "runner": "pigeon"}, "runner"),
         ({**BOARD, "surprise": 1}, "surprise"),
         ({**BOARD, "name": "Odroid XU3"}, "name"),
         ({**BOARD, "name": "odroid-xu3-a7"}, "name"),
         ({**BOARD, "protocol": {"repeats": "many"}}, "protocol.repeats"),
-        (
-            {**BOARD, "target": {**BOARD["target"], "l2_bytes": "big"}},
-            "target.TargetFacts.l2_bytes",
-        ),
+        ({**BOARD, "target": {**BOARD["target"], "l2_bytes": "big"}}, "target.l2_bytes"),
+        ({**BOARD, "target": {**BOARD["target"], "kind": "tpu"}}, "target"),
+        ({**BOARD, "target": "hots"}, "target"),
+        ({**BOARD, "target": {"kind": "cpu"}}, "target.tvm"),
+        ({**BOARD, "sources": "a book"}, "sources"),
         ({**BOARD, "calibration": {"kernels": 3}}, "calibration.measured_at"),
     ],
 )
@@ -118,11 +123,48 @@ def test_a_file_that_is_no_text_is_corrupt_and_no_crash(store, roots):
         store.get("host-cpu")
 
 
-def test_facts_that_contradict_each_other_are_refused(store, roots):
-    contradiction = {**BOARD["target"], "channel_block": 6}
-    write(roots[1], BOARD["name"], {**BOARD, "target": contradiction})
-    with pytest.raises(InputError, match="channel_block 6 is not a multiple"):
-        store.get(BOARD["name"]).target()
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"filter_block": 6}, "'filter_block' \\(6\\) is not a multiple of 'vector_lanes' \\(4\\)"),
+        ({"l2_bytes": 1024}, "'l2_bytes' \\(1024\\) is below 'l1_bytes'"),
+        ({"frequency_mhz": 0}, "'frequency_mhz' must be positive"),
+        ({"cores": 3}, "'cores' \\(3\\) is not the num-cores \\(1\\)"),
+        ({"vector_lane": 4}, "unknown target fact 'vector_lane'; did you mean 'vector_lanes'"),
+    ],
+)
+def test_facts_that_contradict_each_other_are_refused_in_one_line(store, roots, changed, told):
+    write(roots[1], BOARD["name"], {**BOARD, "target": {**BOARD["target"], **changed}})
+    with pytest.raises(InputError, match=f"odroid-xu3-a15.*at 'target': .*{told}") as raised:
+        store.get(BOARD["name"])
+    assert "\n" not in str(raised.value)
+
+
+def test_a_fact_without_a_source_and_a_source_without_a_fact_are_refused(store, roots):
+    sources = {k: v for k, v in BOARD["sources"].items() if k != "l1_bytes"}
+    write(roots[1], BOARD["name"], {**BOARD, "sources": sources})
+    with pytest.raises(InputError, match="do not say where target fact 'l1_bytes' comes from"):
+        store.get(BOARD["name"])
+    write(roots[1], BOARD["name"], {**BOARD, "sources": {**BOARD["sources"], "l9_bytes": "x"}})
+    with pytest.raises(InputError, match="sources name 'l9_bytes', which is no fact"):
+        store.get(BOARD["name"])
+
+
+def test_sources_of_a_host_are_those_of_the_facts_read_off_it(store):
+    assert store.get("host-cpu").sources.keys() == set(facts_of(host_target()))
+    assert store.get(BOARD["name"]).sources == BOARD["sources"]
+
+
+def test_all_cores_of_the_host_are_those_that_we_may_use(store, roots):
+    write(roots[1], "all", {**HOST, "name": "all", "target": "host-all"})
+    assert store.get("all").target() == host_target(len(os.sched_getaffinity(0)))
+
+
+def test_a_file_of_the_first_format_is_told_how_to_mend_it(store, roots):
+    write(roots[0], "host-cpu", {**HOST, "format": 1})
+    with pytest.raises(InputError, match=r"host-cpu/profile.json has format 1, .*delete its folder "
+        "and calibrate again: ponas calibrate host-cpu"):  # fmt: skip
+        store.get("host-cpu")
 
 
 def test_an_unknown_protocol_setting_is_named_with_its_profile(store, roots):
@@ -156,9 +198,9 @@ def test_a_save_that_fails_leaves_the_old_profile_whole(store, monkeypatch):
 
 
 def test_a_target_is_the_same_after_a_trip_through_json():
-    for target in (make_target(4, 2), host_target()):
-        text = TargetFacts.of(target).model_dump_json()
-        again = TargetFacts.model_validate_json(text).target()
+    stated = TypeAdapter(StatedTarget)
+    for target in (make_target(4, 2), host_target(), make_gpu()):
+        again = stated.validate_json(stated.dump_json(target))
         assert again == target
         assert again.digest == target.digest
 

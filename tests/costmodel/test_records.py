@@ -20,7 +20,8 @@ from costmodel.schedules.registry import points
 
 HEADER = Header(target="t", settings="s")
 POOL = KernelRecord.of(
-    PoolKernel(height=2, width=2, channels=8, input_stride=8, function="average", window=(2, 2)), Schedule("pool", (("vectors", 1),))
+    PoolKernel(height=2, width=2, channels=8, input_stride=8, function="average", window=(2, 2)),
+    Schedule("pool", (("vectors", 1),)),
 )
 
 

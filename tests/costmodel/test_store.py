@@ -6,7 +6,6 @@ from costmodel.calibration.store import load_predictor
 from costmodel.errors import InputError
 from costmodel.kernels import ConvKernel
 from costmodel.predictor import Overhead
-from costmodel.profile import TargetFacts
 
 KERNEL = ConvKernel(
     height=20, width=16, channels=9, input_stride=16, filters=31, kernel=(3, 3), stride=(1, 1),
@@ -64,7 +63,6 @@ def test_a_model_that_is_not_the_one_calibrated_is_refused_with_the_cure(saved, 
 
 
 def test_a_calibration_of_another_target_is_not_used(saved, store):
-    other = TargetFacts.of(make_target(16))
-    moved = store.save(saved.file.model_copy(update={"target": other}))
+    moved = store.save(saved.file.model_copy(update={"target": make_target(16)}))
     found = load_predictor(moved).choose(KERNEL)
     assert found.seconds == found.roofline_seconds

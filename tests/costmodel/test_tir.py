@@ -6,7 +6,7 @@ from tvm import te, tirx
 from tvm.s_tir import Schedule
 
 from costmodel.errors import DeviceError
-from costmodel.loopnest import Access, Loop, LoopKind
+from costmodel.loopnest import Access, Loop, LoopKind, Memory
 from costmodel.tir import read
 
 
@@ -79,3 +79,35 @@ def test_what_the_reader_does_not_know_is_an_error_and_not_a_guess():
     module = tvm.IRModule({"main": tirx.PrimFunc([], body)})
     with pytest.raises(DeviceError, match="cannot read a Evaluate"):
         read(module)
+
+
+def test_a_gpus_launch_is_loops_and_its_buffers_have_memories():
+    x = te.placeholder((8, 32), name="x")
+    copy = te.compute((8, 32), lambda i, j: x[i, j] * tirx.const(2, "float32"), name="copy")
+    y = te.compute((8, 32), lambda i, j: copy[i, 31 - j], name="y")
+
+    def launch(schedule):
+        stored, read_ = schedule.get_sblock("copy"), schedule.get_sblock("y")
+        i, j = schedule.get_loops(read_)
+        schedule.bind(i, "blockIdx.x")
+        schedule.compute_at(stored, i)
+        schedule.set_scope(stored, 0, "shared")
+        schedule.bind(schedule.get_loops(stored)[-1], "threadIdx.x")
+        schedule.bind(j, "threadIdx.x")
+
+    double, reverse = read(module_of(x, y, schedule=launch)).statements
+    loops = (Loop(8, LoopKind.BLOCK), Loop(32, LoopKind.THREAD))
+    assert double.loops == reverse.loops == loops
+    assert double.store == Access("copy_shared", (0, 1), 1, Memory.SHARED)
+    assert double.loads == (Access("x", (32, 1), None, Memory.GLOBAL),)
+    assert reverse.loads == (Access("copy_shared", (0, -1), 1, Memory.SHARED),)
+    assert reverse.store.memory is Memory.GLOBAL
+
+
+def test_memory_is_one_on_a_cpu():
+    x = te.placeholder((4,), name="x")
+    copy = te.compute((4,), lambda i: x[i], name="copy")
+    y = te.compute((4,), lambda i: copy[i], name="y")
+    in_local = module_of(x, y, schedule=lambda s: s.set_scope(s.get_sblock("copy"), 0, "local"))
+    nest = read(in_local)
+    assert {a.memory for s in nest.statements for a in (s.store, *s.loads)} == {Memory.GLOBAL}

@@ -178,11 +178,11 @@ def _measure_all(paths: dict[str, list[Path]]) -> tuple[Profile, int]:
     """Times every member of every front in one run and keeps the times in the studies."""
     from contextlib import ExitStack
 
-    from kws.architecture import SEED
+    from kws.architecture import SEED, to_network
     from search.errors import InputError
     from search.recorder import StudyRecorder
     from tools.console import say
-    from tools.front import measure_architectures
+    from tools.front import measure_on_device
     from tools.job import MEASURED, request_of
     from tools.places import open_estimator, profile_store
     from tools.task import architecture_of
@@ -205,7 +205,11 @@ def _measure_all(paths: dict[str, list[Path]]) -> tuple[Profile, int]:
         ]
         say("timing every member of the fronts on the device")
         every = {str(a): a for members in fronts for a in members}
-        times = measure_architectures([SEED, *every.values()], open_estimator(profile), profile)
+        times = measure_on_device(
+            {str(a): to_network(a) for a in (SEED, *every.values())},
+            open_estimator(profile),
+            profile,
+        )
         for recorder, members in zip(recorders, fronts, strict=True):
             kept = {str(a): times[str(a)] for a in (SEED, *members)}
             recorder.annotate(MEASURED, kept)

@@ -9,18 +9,6 @@ import click
 if TYPE_CHECKING:
     from costmodel.estimate import Estimate
     from costmodel.profile import Profile
-    from kws.architecture import Bounds
-
-
-def estimate_bounds() -> Bounds:
-    """What can be estimated and measured: far beyond what is searched, kernels up to the input."""
-    from kws.architecture import INPUT_SHAPE, Bounds
-
-    size = INPUT_SHAPE[:2]
-    return Bounds(filters=MOST_FILTERS, first_kernel=size, later_kernel=size)
-
-
-MOST_FILTERS = 1024
 
 
 @click.command("estimate", short_help="Latency, per kernel; operations, parameters, memory.")
@@ -28,22 +16,23 @@ MOST_FILTERS = 1024
 @click.option("--profile", default="host-cpu", show_default=True, help="Device by name.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 def command(architecture: str, profile: str, as_json: bool) -> None:
-    """Latency of ARCHITECTURE on a device, kernel by kernel; operations, parameters, memory.
+    """Latency of a network on a device, kernel by kernel; operations, parameters, memory.
 
-    ARCHITECTURE is a name (seed, kws1 to kws12) or units in Table II's notation, such as
-    "3x3,40 3x3,30 1x1,30 5x5,50 5x5,50 5x5,50".
+    ARCHITECTURE is a name (seed, kws1 to kws12), units in Table II's notation, such as
+    "3x3,40 3x3,30 1x1,30 5x5,50 5x5,50 5x5,50", an ONNX file (.onnx) or a model saved with
+    torch.export.save (.pt2).
     """
-    from kws.architecture import Architecture, to_network
     from tools.console import print_json
+    from tools.networks import named_network
     from tools.places import open_estimator, profile_store
 
-    parsed = Architecture.parse(architecture, bounds=estimate_bounds())
+    name, network = named_network(architecture)
     device = profile_store().get(profile)
-    found = open_estimator(device).estimate(to_network(parsed))
+    found = open_estimator(device).estimate(network)
     if as_json:
-        print_json({"architecture": str(parsed), **_document(found)})
+        print_json({"architecture": name, **_document(found)})
         return
-    _print(str(parsed), found, device)
+    _print(name, found, device)
 
 
 def _document(found: Estimate) -> dict[str, object]:

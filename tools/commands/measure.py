@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from kws.architecture import Architecture
+    from costmodel.network import Network
 
 
 @click.command("measure", short_help="End to end on the device, beside the prediction.")
@@ -18,19 +18,18 @@ if TYPE_CHECKING:
 def command(what: tuple[str, ...], profile: str | None, as_json: bool) -> None:
     """Time networks end to end on the device, beside their prediction.
 
-    WHAT is one or more architectures (as for `ponas estimate`), or the file of a study, whose
-    front is timed together with the seed.
+    WHAT is one or more architectures or model files (as for `ponas estimate`), or the file of a
+    study, whose front is timed together with the seed.
     """
-    from kws.architecture import to_network
     from tools.console import print_json, print_table
-    from tools.front import measure_architectures
+    from tools.front import measure_on_device
     from tools.places import open_estimator, profile_store
 
-    architectures, name = _architectures(what, profile)
+    networks, name = _networks(what, profile)
     found = profile_store().get(name)
     estimator = open_estimator(found)
-    times = measure_architectures(architectures, estimator, found)
-    estimates = {str(a): estimator.latency_ms(to_network(a)) for a in architectures}
+    times = measure_on_device(networks, estimator, found)
+    estimates = {text: estimator.latency_ms(network) for text, network in networks.items()}
     if as_json:
         print_json(
             [
@@ -51,17 +50,17 @@ def command(what: tuple[str, ...], profile: str | None, as_json: bool) -> None:
     )  # fmt: skip
 
 
-def _architectures(what: tuple[str, ...], profile: str | None) -> tuple[list[Architecture], str]:
-    """The architectures to time, and the device by name."""
-    from kws.architecture import SEED, Architecture
+def _networks(what: tuple[str, ...], profile: str | None) -> tuple[dict[str, Network], str]:
+    """The networks to time by name, and the device by name."""
+    from kws.architecture import SEED, to_network
     from search.study import Study
-    from tools.commands.estimate import estimate_bounds
     from tools.job import request_of
+    from tools.networks import is_model_file, named_network
     from tools.task import architecture_of
 
-    if len(what) == 1 and Path(what[0]).is_file():
+    if len(what) == 1 and Path(what[0]).is_file() and not is_model_file(what[0]):
         with Study.open(Path(what[0])) as study:
-            members = [architecture_of(trial.parameters) for trial in study.front()]
-            return [SEED, *members], profile or request_of(study).profile
-    parsed = [Architecture.parse(text, bounds=estimate_bounds()) for text in what]
-    return list(dict.fromkeys(parsed)), profile or "host-cpu"
+            front = [architecture_of(trial.parameters) for trial in study.front()]
+            name = profile or request_of(study).profile
+        return {str(a): to_network(a) for a in (SEED, *front)}, name
+    return dict(named_network(text) for text in what), profile or "host-cpu"

@@ -9,6 +9,7 @@ import click
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 def command(as_json: bool) -> None:
     """List devices, calibrated or not, with their error on networks held out."""
+    from costmodel.target import CpuTarget
     from tools.console import print_json, print_table
     from tools.places import profile_store
 
@@ -17,18 +18,20 @@ def command(as_json: bool) -> None:
     for name in store.names():
         profile = store.get(name)
         target, facts = profile.target(), profile.calibration()
+        tvm = target.tvm_dict()
         card = facts.error if facts else None
         rows.append(
             {
                 "name": name,
                 "description": profile.file.description,
-                "target": str(target.tvm_dict().get("mcpu", target.tvm_dict()["kind"])),
-                "cores": target.cores,
+                "target": str(tvm.get("mcpu") or tvm.get("arch") or tvm["kind"]),
+                "cores": target.cores if isinstance(target, CpuTarget) else target.multiprocessors,
                 "calibrated": facts is not None,
                 "origin": facts.origin if facts else "not calibrated: roofline estimate",
                 "measured_at": facts.measured_at if facts else None,
                 "kernels": facts.kernels if facts else 0,
                 "error": card.model_dump() if card else None,
+                "sources": profile.sources,
             }
         )
     if as_json:

@@ -206,20 +206,20 @@ def search_study(
             except KeyboardInterrupt:
                 say(f"stopped; go on with: ponas search --resume --study {path}")
                 raise
-            if measured and recorder.front():
+            if measured and job.profile.file.runner and recorder.front():
                 progress.line("timing the front on the device")
                 measure_front(recorder, job.estimator, job.profile)
         _end(job, recorder, report or path.with_name(f"{path.name}.html"), as_json=as_json)
 
 
 def calibrate_if_needed(name: str, progress: Stages) -> Profile:
-    """The profile, calibrated on the spot where it is not yet."""
+    """The profile, calibrated on the spot where it is not yet and can be."""
     from tools.calibration import calibrate_profile, quick_settings
     from tools.places import profile_store
 
     store = profile_store()
     profile = store.get(name)
-    if profile.calibration() is not None:
+    if profile.calibration() is not None or profile.file.runner is None:
         return profile
     progress.line(f"calibrating {name}: timing kernels on this machine (about a minute)")
     return calibrate_profile(store, profile, quick_settings(), progress)
