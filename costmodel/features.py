@@ -1,23 +1,28 @@
-"""Features of a scheduled kernel: one list, each with its unit and its reason.
+"""Features of a scheduled kernel: one list for every target, each with its unit and its reason.
 
-They are computed from the loops (`costmodel.loopnest`) and the facts of the core
-(`costmodel.target`), never from a layer's settings alone. Counts are over one run of the kernel.
+They are computed from the loops (`costmodel.loopnest`) and the facts of the processor
+(`costmodel.target`), never from a layer's settings. What does not apply to a kind of processor is
+zero there. `costmodel.analysis_cpu` and `costmodel.analysis_gpu` say how the loops are read.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from costmodel.loopnest import Access, Loop, LoopKind, LoopNest, Statement
-from costmodel.target import FLOAT_BYTES, CpuTarget
+from costmodel.analysis_cpu import CpuAnalysis
+from costmodel.analysis_gpu import SECTOR_BYTES, GpuAnalysis
+from costmodel.loopnest import LoopKind, LoopNest
+from costmodel.target import CpuTarget, GpuTarget, Target
 
 Vector = npt.NDArray[np.float64]
+Matrix = npt.NDArray[np.float64]
+Analysis = CpuAnalysis | GpuAnalysis
 
 
 @dataclass(frozen=True)
@@ -27,160 +32,10 @@ class Feature:
     name: str
     unit: str
     reason: str
-    compute: Callable[[Analysis], float]
-
-
-class Analysis:
-    """What the features share about one nest on one target."""
-
-    def __init__(self, nest: LoopNest, target: CpuTarget, useful_flops: int) -> None:
-        self.nest = nest
-        self.target = target
-        self.useful_flops = useful_flops
-        self.hot = nest.hot
-        self.tile_start = _tile_start(self.hot)
-
-    @cached_property
-    def tile(self) -> tuple[Loop, ...]:
-        """Innermost loops of the hot statement that are unrolled or vectorised."""
-        return self.hot.loops[self.tile_start :]
-
-    @cached_property
-    def trips(self) -> float:
-        """Times that the register tile's body is run."""
-        return math.prod(loop.extent for loop in self.hot.loops[: self.tile_start])
-
-    @cached_property
-    def accumulate_start(self) -> int:
-        """Loops of the hot statement outside the tile's accumulators."""
-        depth = self.hot.store.private_depth
-        return self.tile_start if depth is None else min(depth, self.tile_start)
-
-    @cached_property
-    def tiles(self) -> float:
-        """Register tiles computed."""
-        return math.prod(loop.extent for loop in self.hot.loops[: self.accumulate_start])
-
-    @cached_property
-    def reduction_loops(self) -> tuple[Loop, ...]:
-        """Serial loops that a tile is accumulated over."""
-        return self.hot.loops[self.accumulate_start : self.tile_start]
-
-    @cached_property
-    def fmas_per_trip(self) -> float:
-        """Vector instructions of arithmetic in one run of the body."""
-        return self._vectors(self.hot, None)
-
-    @cached_property
-    def accumulators(self) -> float:
-        """Vector registers that hold the tile's sums."""
-        return self._vectors(self.hot, self.hot.store)
-
-    @cached_property
-    def loads_per_trip(self) -> float:
-        """Vector or broadcast loads in one run of the body."""
-        return sum(self._vectors(self.hot, load) for load in self._streams(self.hot))
-
-    @cached_property
-    def fma_cycles(self) -> float:
-        """Cycles that the arithmetic takes at least."""
-        return self.trips * self.fmas_per_trip / self.target.fma_per_cycle
-
-    @cached_property
-    def load_cycles(self) -> float:
-        """Cycles that the loads of the hot statement take at least."""
-        return self.trips * self.loads_per_trip / self.target.loads_per_cycle
-
-    @cached_property
-    def latency_cycles(self) -> float:
-        """Cycles that the chain of multiply-adds into one accumulator takes at least."""
-        return self.trips * self.target.fma_latency
-
-    @cached_property
-    def core_cycles(self) -> float:
-        """Cycles that the hot statement takes at least when all it reads is in the first cache."""
-        return max(self.fma_cycles, self.load_cycles, self.latency_cycles)
-
-    @cached_property
-    def fill_cycles(self) -> float:
-        """Cycles that filling the first cache from the second takes at least."""
-        return self.traffic_bytes(self.target.l1_bytes) / self.target.l2_bytes_per_cycle
-
-    @cached_property
-    def side_vectors(self) -> float:
-        """Vector loads and stores of all other statements: padding, initialisation, output."""
-        return sum(
-            math.prod(loop.extent for loop in s.loops[: _tile_start(s)])
-            * sum(self._vectors(s, access) for access in (s.store, *s.loads))
-            for s in self.nest.statements
-            if s is not self.hot
-        )
-
-    @cached_property
-    def bound_cycles(self) -> float:
-        """Roofline of the core: the slowest of what must be done, and what follows it."""
-        return self.core_cycles + self.side_vectors / self.target.loads_per_cycle
-
-    @cached_property
-    def parallel_tasks(self) -> float:
-        """Turns of the parallel loop over cores."""
-        loops = self.hot.loops
-        turns = math.prod(loop.extent for loop in loops if loop.kind is LoopKind.PARALLEL)
-        return turns / self.target.cores
-
-    def touched_bytes(self, depth: int) -> dict[str, float]:
-        """Bytes of each buffer that one turn of the loops inside ``depth`` touches."""
-        return {
-            access.buffer: FLOAT_BYTES * _distinct(self.hot, access, depth)
-            for access in self._streams(self.hot)
-        }
-
-    def traffic_bytes(self, cache_bytes: float) -> float:
-        """Bytes that the hot statement fetches from beyond a cache of this size.
-
-        The loops inside the outermost level whose data fit the cache fetch each byte once; a
-        loop around them fetches again what it moves over.
-        """
-        depths = range(len(self.hot.loops) + 1)
-        level = next(
-            d
-            for d in depths
-            if sum(self.touched_bytes(d).values()) <= cache_bytes or d == len(self.hot.loops)
-        )
-        turns = math.prod(loop.extent for loop in self.hot.loops[:level])
-        return turns * sum(self.touched_bytes(level).values())
-
-    def _streams(self, statement: Statement) -> tuple[Access, ...]:
-        return tuple(a for a in statement.loads if a.buffer != statement.store.buffer)
-
-    def _vectors(self, statement: Statement, access: Access | None) -> float:
-        """Vector operations of one run of a statement's tile; ``access`` None is arithmetic."""
-        count = 1.0
-        for index in range(_tile_start(statement), len(statement.loops)):
-            loop = statement.loops[index]
-            if access is not None and access.strides[index] == 0:
-                continue
-            vector = loop.kind is LoopKind.VECTORIZED
-            count *= math.ceil(loop.extent / self.target.vector_lanes) if vector else loop.extent
-        return count
-
-
-def _tile_start(statement: Statement) -> int:
-    start = len(statement.loops)
-    while start and statement.loops[start - 1].kind in (LoopKind.UNROLLED, LoopKind.VECTORIZED):
-        start -= 1
-    return start
-
-
-def _distinct(statement: Statement, access: Access, depth: int) -> float:
-    """Elements that an access touches while the loops from ``depth`` on turn."""
-    inner = [
-        (loop.extent, abs(stride))
-        for loop, stride in zip(statement.loops[depth:], access.strides[depth:], strict=True)
-        if stride
-    ]
-    span = 1 + sum((extent - 1) * stride for extent, stride in inner)
-    return float(min(math.prod(extent for extent, _ in inner), span))
+    cpu: Callable[[CpuAnalysis], float] | None = None
+    """None where it says nothing about a CPU."""
+    gpu: Callable[[GpuAnalysis], float] | None = None
+    """None where it says nothing about a GPU."""
 
 
 def _log(value: float) -> float:
@@ -188,74 +43,206 @@ def _log(value: float) -> float:
 
 
 FEATURES: tuple[Feature, ...] = (
-    Feature("bound_cycles", "log cycles", "roofline of the core: what must be paid at least",
-            lambda a: _log(a.bound_cycles)),
+    # Work
+    Feature("bound_cycles", "log cycles", "roofline of the processor: what must be paid at least",
+            lambda a: _log(a.bound_cycles), lambda a: _log(a.bound_cycles)),
+    Feature("useful_share", "ratio", "useful arithmetic over arithmetic with padding",
+            lambda a: a.useful_flops / max(a.total_flops, a.useful_flops, 1),
+            lambda a: a.useful_flops / max(a.total_flops, a.useful_flops, 1)),
     Feature("fma_share", "ratio", "arithmetic over the roofline: 1 when multiply-adds bind",
-            lambda a: a.fma_cycles / a.bound_cycles),
+            lambda a: a.fma_cycles / a.bound_cycles, lambda a: a.fma_cycles / a.bound_cycles),
+    Feature("issue_share", "ratio", "instructions over issue slots: 1 when the front end binds",
+            lambda a: a.issue_cycles / a.bound_cycles, lambda a: a.issue_cycles / a.bound_cycles),
+    Feature("latency_share", "log ratio", "waiting (dependent sums; memory) over the roofline",
+            lambda a: _log(max(a.latency_cycles / a.bound_cycles, 1e-3)),
+            lambda a: _log(max(a.latency_cycles / a.bound_cycles, 1e-3))),
+    Feature("statements", "count", "copies before and after the hot loops",
+            lambda a: float(len(a.nest.statements)), lambda a: float(len(a.nest.statements))),
+    Feature("guarded", "0 or 1", "output stores under a condition: ragged tiles",
+            lambda a: float(any(s.guarded for s in a.nest.statements)),
+            lambda a: float(any(s.guarded for s in a.nest.statements))),
+    # Instruction mix of a CPU
     Feature("load_share", "ratio", "loads over the roofline: 1 when load ports bind",
             lambda a: a.load_cycles / a.bound_cycles),
-    Feature("latency_share", "ratio", "dependent multiply-adds over the roofline",
-            lambda a: a.latency_cycles / a.bound_cycles),
-    Feature("fill_ratio", "ratio", "filling the first cache over the core's own work: stalls",
-            lambda a: a.fill_cycles / a.core_cycles),
-    Feature("side_share", "ratio", "padding, initialisation and output over the roofline",
-            lambda a: a.side_vectors / a.target.loads_per_cycle / a.bound_cycles),
-    Feature("useful_share", "ratio", "useful arithmetic over arithmetic with padding",
-            lambda a: a.useful_flops / max(sum(s.total_flops for s in a.nest.statements), 1)),
+    Feature("side_share", "ratio", "padding, packing, initialisation, output over the roofline",
+            lambda a: a.side_cycles / a.bound_cycles),
+    Feature("loads_per_fma", "ratio", "operands fetched anew: what the register tile saves",
+            lambda a: (a.hot_work.loads + a.hot_work.spills) / max(a.hot_work.arithmetic, 1)),
+    Feature("scalar_loads_per_fma", "ratio", "loads of one number for all lanes",
+            lambda a: a.hot_work.scalar_loads / max(a.hot_work.arithmetic, 1)),
+    Feature("stores_per_fma", "ratio", "sums that are written back before they are complete",
+            lambda a: a.hot_work.stores / max(a.hot_work.arithmetic, 1)),
+    Feature("vector_fill", "ratio", "lanes used over lanes there: 1 / lanes in scalar code",
+            lambda a: a.vector_fill),
+    Feature("gathered_share", "ratio", "single numbers moved for a vector, over all moves",
+            lambda a: a.hot_work.gathered / max(a.hot_work.loads + a.hot_work.stores, 1)),
+    # Register tile
     Feature("accumulators", "registers", "size of the register tile",
-            lambda a: a.accumulators),
+            lambda a: min(a.hot_work.accumulators, 256.0), lambda a: a.main.accumulators),
     Feature("register_share", "ratio", "registers wanted over registers there: spills above 1",
-            lambda a: (a.accumulators + a.loads_per_trip) / a.target.vector_registers),
-    Feature("loads_per_fma", "ratio", "reuse inside the register tile",
-            lambda a: a.loads_per_trip / a.fmas_per_trip),
-    Feature("tile_columns", "loops", "outermost unrolled extent: broadcast operands of the tile",
-            lambda a: a.tile[0].extent if len(a.tile) > 1 else 1),
+            lambda a: min(a.hot_work.accumulators + a.hot_work.operands, 256.0)
+            / a.target.vector_registers,
+            lambda a: a.main.registers / a.target.registers_per_thread),
+    Feature("spills_per_fma", "ratio", "sums that find no register",
+            lambda a: a.hot_work.spills / max(a.hot_work.arithmetic, 1)),
+    Feature("tile_columns", "log count", "broadcast operands of a tile: accumulators a vector",
+            lambda a: _log(a.hot_work.accumulators * a.target.vector_lanes
+                           / a.extent_of(LoopKind.VECTORIZED))),
+    Feature("body", "log instructions", "straight code: too long a body leaves the fast fetch",
+            lambda a: _log(a.hot_work.instructions / a.hot_work.trips)),
+    # Loops
     Feature("tiles", "log count", "starts and ends of a register tile",
-            lambda a: _log(a.tiles)),
-    Feature("trips_per_tile", "log count", "turns that a tile's start and end are spread over",
-            lambda a: _log(a.trips / a.tiles)),
+            lambda a: _log(a.hot_work.stores / max(a.hot_work.accumulators, 1))),
     Feature("innermost_extent", "log count", "turns of the innermost loop: its exit mispredicts",
-            lambda a: _log(a.reduction_loops[-1].extent if a.reduction_loops else 1)),
+            lambda a: _log(a.innermost_extent)),
+    Feature("trips_per_tile", "log count", "turns that a tile's start and end are spread over",
+            lambda a: _log(a.hot_work.trips * a.hot_work.accumulators
+                           / max(a.hot_work.stores, 1))),
     Feature("reduction_depth", "loops", "loops that a tile is accumulated over",
-            lambda a: float(len(a.reduction_loops))),
-    Feature("inner_starts", "log count", "starts of the innermost loop",
-            lambda a: _log(a.trips / (a.reduction_loops[-1].extent if a.reduction_loops else 1))),
-    Feature("starts_per_cycle", "log ratio", "starts of the innermost loop over the roofline",
-            lambda a: _log(a.trips / (a.reduction_loops[-1].extent if a.reduction_loops else 1)
-                           / a.bound_cycles)),
+            lambda a: float(a.hot_work.body_start - a.hot_work.sum_start)),
+    Feature("starts_share", "log ratio", "starts of the innermost loop over the roofline",
+            lambda a: _log(max(a.start_cycles / a.bound_cycles, 1e-4))),
     Feature("tiles_per_cycle", "log ratio", "tile starts over the roofline",
-            lambda a: _log(a.tiles / a.bound_cycles)),
+            lambda a: _log(max(a.hot_work.stores / max(a.hot_work.accumulators, 1)
+                               / a.bound_cycles, 1e-6))),
+    # Memory
     Feature("l1_traffic", "log bytes", "what the hot loops fetch from beyond the first cache",
-            lambda a: _log(a.traffic_bytes(a.target.l1_bytes))),
+            lambda a: _log(a.l1_traffic),
+            lambda a: _log(a.main.sectors * SECTOR_BYTES)),
     Feature("l2_traffic", "log bytes", "what the hot loops fetch from beyond the second cache",
-            lambda a: _log(a.traffic_bytes(a.target.l2_bytes))),
-    Feature("l1_bytes_per_cycle", "bytes/cycle", "that traffic over the roofline",
-            lambda a: a.traffic_bytes(a.target.l1_bytes) / a.bound_cycles),
+            lambda a: _log(a.l2_traffic), lambda a: _log(a.main.dram_bytes)),
+    Feature("fill_ratio", "log ratio", "filling the first cache over the processor's own work",
+            lambda a: _log(max(a.fill_cycles / a.core_cycles, 1e-3)),
+            lambda a: _log(max(a.l2_cycles / a.bound_cycles, 1e-3))),
+    Feature("memory_ratio", "log ratio", "filling the second cache over the processor's own work",
+            lambda a: _log(max(a.memory_cycles / a.core_cycles, 1e-2)),
+            lambda a: _log(max(a.memory_cycles / a.bound_cycles, 1e-2))),
     Feature("touched_bytes", "log bytes", "everything the hot loops touch",
-            lambda a: _log(sum(a.touched_bytes(0).values()))),
-    Feature("tile_bytes", "log bytes", "what one register tile touches",
-            lambda a: _log(sum(a.touched_bytes(a.accumulate_start).values()))),
-    Feature("statements", "count", "copies before and after the hot loops",
-            lambda a: float(len(a.nest.statements))),
-    Feature("guarded", "0 or 1", "output stores under a condition: ragged tiles",
-            lambda a: float(any(s.guarded for s in a.nest.statements))),
-    Feature("parallel_tasks", "ratio", "turns of the parallel loop over cores: balance",
-            lambda a: a.parallel_tasks),
+            lambda a: _log(a.footprint.total[0])),
+    Feature("tile_bytes", "log ratio", "what one register tile touches over the first cache",
+            lambda a: _log(a.footprint.total[a.hot_work.sum_start] / a.target.l1_bytes)),
+    Feature("row_bytes", "log ratio", "what the loop around the tiles touches over the first cache",
+            lambda a: _log(a.footprint.total[max(a.hot_work.sum_start - 1, 0)]
+                           / a.target.l1_bytes)),
+    Feature("l2_share", "log ratio", "everything touched over the second cache",
+            lambda a: _log(a.footprint.total[0] / a.target.l2_bytes),
+            lambda a: _log(a.main.dram_bytes / a.target.l2_bytes)),
+    Feature("side_bytes", "ratio", "bytes of copies over those of the hot loops",
+            lambda a: _log(max(a.side_bytes / max(a.footprint.total[0], 1.0), 1e-3))),
+    # Cores
+    Feature("busy_share", "ratio", "cores at work until the last is done, over cores: balance",
+            lambda a: a.busy_cores / a.target.cores, lambda a: a.balance),
+    Feature("tasks_per_core", "log ratio", "turns of the parallel loop, or blocks, a core",
+            lambda a: _log(a.parallel_turns / a.target.cores),
+            lambda a: _log(a.main.blocks / a.target.multiprocessors)),
+    Feature("task_cycles", "log cycles", "work of a core between two wake-ups: what those cost",
+            lambda a: _log(a.bound_cycles / a.busy_cores)),
+    # Launches of a GPU
+    Feature("launches", "count", "CUDA kernels, each of which is started",
+            gpu=lambda a: float(len(a.launches))),
+    Feature("launch_share", "log ratio", "time of the starts over the roofline",
+            gpu=lambda a: _log(len(a.launches) * a.target.launch_seconds / a.roofline_seconds)),
+    Feature("work_over_start", "log ratio", "time of the work over that of the starts",
+            gpu=lambda a: _log(a.bound_cycles / (a.target.frequency_mhz * 1e6)
+                               / (len(a.launches) * a.target.launch_seconds))),
+    Feature("other_launches", "ratio", "cycles of all launches but the main one over the roofline",
+            gpu=lambda a: 1 - a.main_cycles / a.bound_cycles),
+    Feature("blocks", "log count", "blocks of the main launch",
+            gpu=lambda a: _log(a.main.blocks)),
+    Feature("threads", "log count", "threads of a block",
+            gpu=lambda a: _log(a.main.threads)),
+    Feature("warp_fill", "ratio", "threads over those of whole warps",
+            gpu=lambda a: a.main.threads / (a.main.warps * a.target.warp_size)),
+    Feature("occupancy", "ratio", "threads an SM holds over those it could: hides waiting",
+            gpu=lambda a: a.occupancy),
+    Feature("active_warps", "log count", "warps at work on an SM: too few cannot fill its units",
+            gpu=lambda a: _log(a.active_warps)),
+    Feature("waves", "log count", "blocks over those held at once",
+            gpu=lambda a: _log(a.waves)),
+    Feature("tail", "ratio", "whole waves over waves: how idle the last one is",
+            gpu=lambda a: min(math.ceil(a.waves) / a.waves, 4.0)),
+    Feature("shared_bytes", "log bytes", "shared memory of a block",
+            gpu=lambda a: _log(max(a.main.shared_bytes, 1))),
+    Feature("shared_share", "ratio", "requests to shared memory over the roofline",
+            gpu=lambda a: a.shared_cycles / a.bound_cycles),
+    Feature("conflicts", "ratio", "turns that an access to shared memory takes: banks in conflict",
+            gpu=lambda a: a.main.shared_loads / max(a.main.shared_requests, 1.0)),
+    Feature("fma_per_shared", "log ratio", "arithmetic for each load from shared memory: reuse",
+            gpu=lambda a: _log(max(a.main.arithmetic / max(a.main.shared_requests, 1.0), 1e-3))),
+    Feature("coalescing", "ratio", "sectors fetched over those that the numbers would fill",
+            gpu=lambda a: a.main.sectors / max(a.main.ideal_sectors, 1.0)),
+    Feature("fma_per_sector", "log ratio", "arithmetic for each sector fetched: reuse in a block",
+            gpu=lambda a: _log(a.main.flops_per_sector)),
+    Feature("steps", "log count", "loads from global memory that a thread waits for in turn",
+            gpu=lambda a: _log(max(a.main.steps, 1.0))),
+    # Facts of the processor: constant for one device, they carry what is learnt to another.
+    Feature("frequency", "log MHz", "memory is further away, in cycles, from a faster core",
+            lambda a: _log(a.target.frequency_mhz), lambda a: _log(a.target.frequency_mhz)),
+    Feature("fma_per_cycle", "log ratio", "vector multiply-adds started a cycle; threads on an SM",
+            lambda a: _log(a.target.fma_per_cycle),
+            lambda a: _log(a.target.fma_per_multiprocessor / a.target.warp_size)),
+    Feature("fma_latency", "log cycles", "sums needed to fill the units",
+            lambda a: _log(a.target.fma_latency)),
+    Feature("loads_per_cycle", "log ratio", "operands that can be had beside the arithmetic",
+            lambda a: _log(a.target.loads_per_cycle)),
+    Feature("issue_width", "log ratio", "room for loops and addresses beside the arithmetic",
+            lambda a: _log(a.target.issue_width)),
+    Feature("in_order", "0 or 1", "whether a core stops at the first instruction that must wait",
+            lambda a: float(not a.target.out_of_order)),
+    Feature("vector_registers", "log count", "largest tile that does not spill",
+            lambda a: _log(a.target.vector_registers)),
+    Feature("lanes", "log count", "numbers in a vector",
+            lambda a: _log(a.target.vector_lanes), lambda a: _log(a.target.warp_size)),
+    Feature("l1_size", "log bytes", "first cache; shared memory of an SM",
+            lambda a: _log(a.target.l1_bytes),
+            lambda a: _log(a.target.shared_bytes_per_multiprocessor)),
+    Feature("l2_size", "log bytes", "second cache",
+            lambda a: _log(a.target.l2_bytes), lambda a: _log(a.target.l2_bytes)),
+    Feature("fill_rate", "log bytes/cycle", "what the second cache gives the first",
+            lambda a: _log(a.target.l2_bytes_per_cycle)),
+    Feature("memory_rate", "log bytes/cycle", "what memory gives",
+            lambda a: _log(a.target.memory_gb_per_s * 1e3 / a.target.frequency_mhz),
+            lambda a: _log(a.target.memory_gb_per_s * 1e3 / a.target.frequency_mhz)),
+    Feature("cores", "log count", "cores, or multiprocessors, that a kernel may use",
+            lambda a: _log(a.target.cores), lambda a: _log(a.target.multiprocessors)),
 )  # fmt: skip
 """Order is part of a stored model: append, never reorder (the model records the names)."""
 
 NAMES: tuple[str, ...] = tuple(feature.name for feature in FEATURES)
 
 
-def roofline_seconds(nest: LoopNest, target: CpuTarget) -> float:
-    """Least time of the kernel on this core: the bound that predictions are ratios to."""
-    analysis = Analysis(nest, target, useful_flops=1)
-    beyond = analysis.traffic_bytes(target.l2_bytes) / (target.memory_gb_per_s * 1e9)
-    cycles = analysis.bound_cycles / min(target.cores, max(1.0, analysis.parallel_tasks))
-    return max(cycles / (target.frequency_mhz * 1e6), beyond)
+def analyse(nest: LoopNest, target: Target, useful_flops: int) -> Analysis:
+    """Reads the loops for a target; its features and its roofline share the reading."""
+    if isinstance(target, GpuTarget):
+        return GpuAnalysis(nest, target, useful_flops)
+    return CpuAnalysis(nest, cast(CpuTarget, target), useful_flops)
 
 
-def extract(nest: LoopNest, target: CpuTarget, useful_flops: int) -> Vector:
+def row(analysis: Analysis) -> list[float]:
+    """The features, in the order of `NAMES`."""
+    if isinstance(analysis, CpuAnalysis):
+        return [0.0 if f is None else f(analysis) for f in _CPU]
+    return [0.0 if f is None else f(analysis) for f in _GPU]
+
+
+def extract(nest: LoopNest, target: Target, useful_flops: int) -> Vector:
     """The features of one scheduled kernel, in the order of `NAMES`."""
-    analysis = Analysis(nest, target, useful_flops)
-    return np.array([feature.compute(analysis) for feature in FEATURES], np.float64)
+    return np.array(row(analyse(nest, target, useful_flops)), np.float64)
+
+
+def roofline_seconds(nest: LoopNest, target: Target) -> float:
+    """Least time of the kernel on this processor: the bound that predictions are ratios to."""
+    return analyse(nest, target, useful_flops=1).roofline_seconds
+
+
+def rows_and_bounds(
+    nests: Sequence[LoopNest], target: Target, useful_flops: int
+) -> tuple[Matrix, Vector]:
+    """Features [n, f] and rooflines in seconds [n] of one kernel under n schedules."""
+    analyses = [analyse(nest, target, useful_flops) for nest in nests]
+    bounds = np.array([analysis.roofline_seconds for analysis in analyses])
+    return np.array([row(analysis) for analysis in analyses]), bounds
+
+
+_CPU: tuple[Callable[[Any], float] | None, ...] = tuple(feature.cpu for feature in FEATURES)
+_GPU: tuple[Callable[[Any], float] | None, ...] = tuple(feature.gpu for feature in FEATURES)

@@ -1,15 +1,16 @@
 """The learned part of the cost model: how far a kernel is from its roofline.
 
-A Gaussian process on the features predicts log(time / roofline), so that an uncalibrated profile
-has the roofline itself and a calibrated one falls back to the mean ratio far from what was
-measured. scikit-learn fits it; what is stored is plain arrays, evaluated with NumPy.
+log(time / roofline) is predicted, so that an uncalibrated profile has the roofline itself. Half of
+the prediction is a Gaussian process', smooth and with a deviation, half a forest's of random trees,
+which sees steps (a tile that no longer fits): together they err less than either on kernels never
+timed. scikit-learn fits both; what is stored is plain arrays, evaluated with NumPy.
 """
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +19,24 @@ import numpy.typing as npt
 from boltons.fileutils import atomic_save
 
 from costmodel.errors import InputError
+from costmodel.forest import Forest, fit_forest
+from costmodel.gaussian_process import GaussianProcess, fit_process
 
 Matrix = npt.NDArray[np.float64]
 Vector = npt.NDArray[np.float64]
 
-FORMAT = 1
-OUTLIER_SIGMAS = 4.0
-"""Residuals beyond this many robust deviations weigh less in the second fit."""
+FORMAT = 2
+MINIMUM_KERNELS = 10
+FOLDS = 10
+COVERAGE = 0.8
+"""Share of kernels never timed that an interval of `NORMAL_80` deviations shall hold."""
+NORMAL_80 = 1.2815515655446004
+"""Deviations on each side of the mean within which 80 % of a normal distribution lie."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RatioModel:
-    """Gaussian process over standardised features: k(x, z) = Σ v exp(-|x - z|² / 2 l²)."""
+    """Fitted to the kernels of one device."""
 
     names: tuple[str, ...]
     """Features, in order; a model refuses others."""
@@ -37,53 +44,33 @@ class RatioModel:
     """Mean of each feature."""
     scale: Vector
     """Standard deviation of each feature (1 where it is constant)."""
-    samples: Matrix
-    """Standardised features of the measured kernels, [n, features]."""
-    weights: Vector
-    """K⁻¹ (y - mean), [n]."""
-    inverse: Matrix
-    """K⁻¹, [n, n]: what the uncertainty needs."""
-    mean: float
-    """Mean log ratio of the measured kernels."""
-    variances: Vector
-    """v of each component."""
-    lengths: Vector
-    """l of each component, in standard deviations of the features."""
-    noise: float
-    """Variance of the log ratio that repeats of one measurement have."""
+    process: GaussianProcess
+    """Over standardised features."""
+    forest: Forest
+    residuals: Vector
+    """Log ratio of each measured kernel less what a fit without it predicts, [n]."""
+    widening: float
+    """What the process' deviation is multiplied by, so that intervals hold what they say."""
 
     def predict(self, features: Matrix) -> tuple[Vector, Vector]:
-        """Mean and standard deviation of log(time / roofline) for features [m, features]."""
-        points = (np.atleast_2d(features) - self.center) / self.scale
-        cross = self._covariance(points)
-        mean = self.mean + cross @ self.weights
-        explained = np.einsum("ij,jk,ik->i", cross, self.inverse, cross)
-        variance = self.variances.sum() - explained + self.noise
-        return mean, np.sqrt(np.maximum(variance, 0.0))
+        """Mean and standard deviation of log(time / roofline) for features [m, features].
+
+        Mean ± `NORMAL_80` deviations holds `COVERAGE` of the kernels left out of the fit.
+        """
+        rows = np.atleast_2d(features)
+        smooth, deviation = self.process.predict((rows - self.center) / self.scale)
+        return (smooth + self.forest.predict(rows)) / 2, self.widening * deviation
 
     def left_out_residuals(self) -> Vector:
-        """Log ratio of each measured kernel less what all others say of it, [n].
-
-        Source: Rasmussen, Williams, Gaussian Processes for Machine Learning (2006), eq. 5.12.
-        """
-        return self.weights / np.diag(self.inverse)
-
-    def _covariance(self, points: Matrix) -> Matrix:
-        squares = (
-            (points**2).sum(1)[:, None] + (self.samples**2).sum(1) - 2 * points @ self.samples.T
-        )
-        squares = np.maximum(squares, 0.0)
-        covariance: Matrix = sum(
-            (v * np.exp(-squares / (2 * length**2)) for v, length in
-             zip(self.variances, self.lengths, strict=True)),
-            np.zeros_like(squares),
-        )  # fmt: skip
-        return covariance
+        """Log ratio of each measured kernel less what a fit without it predicts, [n]."""
+        return self.residuals
 
     def save(self, path: Path) -> None:
         """Writes the arrays as one ``.npz`` file, whole or not at all."""
-        arrays: dict[str, Any] = {
-            name: np.asarray(getattr(self, name)) for name in self.__dataclass_fields__
+        arrays = {
+            **_arrays(self, "process", "forest"),
+            **{f"process_{name}": value for name, value in _arrays(self.process).items()},
+            **{f"forest_{name}": value for name, value in _arrays(self.forest).items()},
         }
         with atomic_save(str(path), overwrite_part=True) as file:
             np.savez_compressed(file, allow_pickle=False, format=np.asarray(FORMAT), **arrays)
@@ -97,19 +84,8 @@ class RatioModel:
                     raise InputError(
                         f"the model {path} is of another version of ponas; calibrate again"
                     )
-                model = RatioModel(
-                    names=tuple(names),
-                    center=np.asarray(stored["center"], np.float64),
-                    scale=np.asarray(stored["scale"], np.float64),
-                    samples=np.asarray(stored["samples"], np.float64),
-                    weights=np.asarray(stored["weights"], np.float64),
-                    inverse=np.asarray(stored["inverse"], np.float64),
-                    mean=float(stored["mean"]),
-                    variances=np.asarray(stored["variances"], np.float64),
-                    lengths=np.asarray(stored["lengths"], np.float64),
-                    noise=float(stored["noise"]),
-                )
-                model.predict(np.zeros((1, len(names))))  # arrays that do not fit each other
+                model = _read(stored, tuple(names))
+                _check(model)
         except InputError:
             raise
         except Exception as error:  # a damaged archive makes zipfile and NumPy raise a dozen kinds
@@ -120,63 +96,106 @@ class RatioModel:
 
 
 def fit(features: Matrix, log_ratios: Vector, names: Sequence[str]) -> RatioModel:
-    """Fits a model to measured kernels: features [n, f], log(time / roofline) [n].
-
-    Fitted twice: measurements that the first fit finds far off (a disturbance that outlasted the
-    protocol) weigh less in the second.
-    """
-    if len(features) < 10:
-        raise InputError(f"a model needs at least 10 measured kernels, got {len(features)}")
+    """Fits a model to measured kernels: features [n, f], log(time / roofline) [n]."""
+    if len(features) < MINIMUM_KERNELS:
+        raise InputError(
+            f"a model needs at least {MINIMUM_KERNELS} measured kernels, got {len(features)}"
+        )
     center, scale = features.mean(0), features.std(0)
     scale = np.where(scale > 1e-12, scale, 1.0)
-    points = (features - center) / scale
-    mean = float(np.median(log_ratios))
-    extra = np.zeros(len(points))
-    for _ in range(2):
-        process = _gaussian_process(points, log_ratios - mean, extra)
-        residuals = log_ratios - mean - process.predict(points)
-        sigma = 1.4826 * float(np.median(np.abs(residuals))) + 1e-6
-        far = np.maximum(np.abs(residuals) / sigma - OUTLIER_SIGMAS, 0.0)
-        extra = (far * sigma) ** 2
-    (first, second), noise = _components(process.kernel_)
-    covariance = process.kernel_(points) + np.diag(extra + 1e-10)
-    inverse = np.linalg.inv(covariance)
+    process = fit_process((features - center) / scale, log_ratios)
+    weights = process.noise / (process.noise + process.extra)
+    forest = fit_forest(features, log_ratios, weights)
+    of_process, deviations = process.left_out()
+    residuals = (of_process + _left_out_of_forest(features, log_ratios, weights)) / 2
     return RatioModel(
         names=tuple(names),
         center=center,
         scale=scale,
-        samples=points,
-        weights=inverse @ (log_ratios - mean),
-        inverse=inverse,
-        mean=mean,
-        variances=np.array([first[0], second[0]]),
-        lengths=np.array([first[1], second[1]]),
-        noise=noise,
+        process=process,
+        forest=forest,
+        residuals=residuals,
+        widening=_conformal(np.abs(residuals) / deviations) / NORMAL_80,
     )
 
 
-def _gaussian_process(points: Matrix, targets: Vector, extra: Vector) -> Any:  # noqa: ANN401 - scikit-learn has no types
-    # Only calibration fits: an estimate shall not wait for scikit-learn.
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.gaussian_process import GaussianProcessRegressor
-    from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
+def _left_out_of_forest(features: Matrix, log_ratios: Vector, weights: Vector) -> Vector:
+    """Each log ratio less the prediction of trees that were fitted to other folds."""
+    residuals = np.zeros(len(features))
+    folds = np.random.default_rng(0).permutation(len(features)) % FOLDS
+    for fold in range(FOLDS):
+        out = folds == fold
+        forest = fit_forest(features[~out], log_ratios[~out], weights[~out])
+        residuals[out] = log_ratios[out] - forest.predict(features[out])
+    return residuals
 
-    kernel = (
-        ConstantKernel(0.1, (1e-5, 1e2)) * RBF(10.0, (1.0, 1e3))
-        + ConstantKernel(0.01, (1e-6, 1e1)) * RBF(2.0, (0.1, 1e2))
-        + WhiteKernel(1e-4, (1e-6, 1e-1))
+
+def _conformal(scores: Vector) -> float:
+    """Score that a new kernel stays within with probability `COVERAGE`.
+
+    Source: Vovk, Gammerman, Shafer, Algorithmic Learning in a Random World (2005): of n scores of
+    kernels left out, the ⌈(n + 1) coverage⌉-th smallest.
+    """
+    place = min(math.ceil((len(scores) + 1) * COVERAGE), len(scores))
+    return float(np.sort(scores)[place - 1])
+
+
+def _arrays(instance: Any, *without: str) -> dict[str, npt.NDArray[Any]]:  # noqa: ANN401 - any dataclass
+    names = (field.name for field in fields(instance))
+    return {name: np.asarray(getattr(instance, name)) for name in names if name not in without}
+
+
+def _read(stored: Mapping[str, npt.NDArray[Any]], names: tuple[str, ...]) -> RatioModel:
+    def number(name: str) -> float:
+        return float(stored[name])
+
+    def vector(name: str) -> Vector:
+        return np.asarray(stored[name], np.float64)
+
+    def integers(name: str) -> npt.NDArray[np.int32]:
+        return np.asarray(stored[name], np.int32)
+
+    return RatioModel(
+        names=names,
+        center=vector("center"),
+        scale=vector("scale"),
+        process=GaussianProcess(
+            samples=vector("process_samples"),
+            weights=vector("process_weights"),
+            inverse=vector("process_inverse"),
+            extra=vector("process_extra"),
+            mean=number("process_mean"),
+            variances=vector("process_variances"),
+            lengths=vector("process_lengths"),
+            noise=number("process_noise"),
+        ),
+        forest=Forest(
+            roots=integers("forest_roots"),
+            feature=integers("forest_feature"),
+            threshold=vector("forest_threshold"),
+            left=integers("forest_left"),
+            right=integers("forest_right"),
+            value=vector("forest_value"),
+            depth=int(stored["forest_depth"]),
+        ),
+        residuals=vector("residuals"),
+        widening=number("widening"),
     )
-    process = GaussianProcessRegressor(kernel, alpha=extra + 1e-10, random_state=0)
-    with warnings.catch_warnings():
-        # A hyper-parameter at its bound is fine here: the bounds are what is plausible.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return process.fit(points, targets)
 
 
-def _components(
-    kernel: Any,  # noqa: ANN401 - scikit-learn has no types
-) -> tuple[list[tuple[float, float]], float]:
-    """((variance, length) twice, noise) of the fitted sum of two RBFs and a white kernel."""
-    smooth, rough, white = kernel.k1.k1, kernel.k1.k2, kernel.k2
-    pairs = [(part.k1.constant_value, part.k2.length_scale) for part in (smooth, rough)]
-    return pairs, float(white.noise_level)
+def _check(model: RatioModel) -> None:
+    """Raises where arrays do not fit each other, before a prediction depends on them."""
+    forest, nodes = model.forest, len(model.forest.value)
+    shapes = {len(a) for a in (forest.feature, forest.threshold, forest.left, forest.right)}
+    inside = all(
+        ((places >= 0) & (places < limit)).all()
+        for places, limit in (
+            (forest.roots, nodes), (forest.left, nodes), (forest.right, nodes),
+            (forest.feature, len(model.names)),
+        )
+    )  # fmt: skip
+    if shapes != {nodes} or not inside or not 0 <= forest.depth <= nodes:
+        raise ValueError("its trees are damaged")
+    if len(model.residuals) != len(model.process.samples):
+        raise ValueError("its residuals are of other kernels")
+    model.predict(np.zeros((1, len(model.names))))

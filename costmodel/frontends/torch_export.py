@@ -5,10 +5,12 @@ from __future__ import annotations
 import copy
 import inspect
 import io
+import logging
 import warnings
 from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -47,6 +49,42 @@ def from_torch(
     program = _export(_copy(module), given)
     importer = TorchImporter(program, tuple(given.shape))
     return importer.run(importer.output)
+
+
+def from_exported_file(path: Path) -> tuple[Network, Weights]:
+    """The network of a model that ``torch.export.save`` wrote; see `from_torch`.
+
+    Raises InputError also where there is no such file, or it is none of these.
+    """
+    if not path.is_file():
+        raise InputError(f"there is no file {path}")
+    try:
+        with _quiet():
+            program = torch.export.load(path)
+            if has_visible_mutation(program.graph):
+                drop_dropout(program)
+                program = program.run_decompositions({})
+    except Exception as error:
+        raise InputError(
+            f"{path} cannot be read as a model saved by torch.export.save: {_reason(error)}"
+        ) from None
+    importer = TorchImporter(program, _input_shape(program, path))
+    return importer.run(importer.output)
+
+
+def _input_shape(program: ExportedProgram, path: Path) -> Shape:
+    """The shape of the one input of an exported program."""
+    inputs = program.graph_signature.user_inputs
+    if len(inputs) != 1:
+        raise InputError(f"{path} has {len(inputs)} inputs; a network has one")
+    (node,) = (node for node in program.graph.nodes if node.name == inputs[0])
+    shape = tuple(getattr(node.meta.get("val"), "shape", ()))
+    if not all(isinstance(extent, int) for extent in shape):
+        raise InputError(
+            f"input '{node.name}' of {path} has the dynamic shape "
+            f"({', '.join(map(str, shape))}); export the model with fixed extents"
+        )
+    return tuple(_example(shape).shape)
 
 
 def _example(example: Sequence[int] | torch.Tensor) -> torch.Tensor:
@@ -102,10 +140,14 @@ def _reason(error: Exception) -> str:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence: torch and TVM warn about their own code, and print to standard output."""
+    """Silence: torch and TVM warn about their own code, log and print to standard output."""
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
-        yield
+        logging.disable(logging.WARNING)
+        try:
+            yield
+        finally:
+            logging.disable(logging.NOTSET)
 
 
 def _names(graph: fx.Graph) -> dict[fx.Node, str]:

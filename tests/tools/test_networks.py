@@ -1,0 +1,60 @@
+"""Models' files on the command line, beside architectures."""
+
+import json
+
+import pytest
+import torch
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """One small model in both kinds of file."""
+    path = tmp_path_factory.mktemp("models")
+    module = torch.nn.Sequential(
+        torch.nn.Conv2d(1, 5, 3, padding=1), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1)
+    ).eval()
+    x = torch.zeros(1, 1, 12, 10)
+    torch.export.save(torch.export.export(module, (x,)), path / "model.pt2")
+    torch.onnx.export(module, (x,), path / "model.onnx", dynamo=True, verbose=False)
+    return path
+
+
+@pytest.fixture
+def estimate(ponas):
+    return lambda *arguments: ponas("estimate", *map(str, arguments), "--json")
+
+
+@pytest.mark.parametrize("profile", ["host-cpu", "odroid-xu3-a15", "jetson-nano"])
+@pytest.mark.parametrize("name", ["model.pt2", "model.onnx"])
+def test_a_models_file_is_estimated_for_any_device(folder, name, profile, estimate):
+    status, out, _ = estimate(folder / name, "--profile", profile)
+    found = json.loads(out)
+    assert status == 0
+    assert found["architecture"].endswith(name)
+    assert found["flops_table2"] == 2 * 9 * 5 * 120
+    assert [kernel["name"] for kernel in found["kernels"]] == [
+        "conv 3x3 1→5",
+        "average pool 12x10x5",
+    ]
+    assert found["latency_ms"] > 0
+
+
+def test_both_kinds_of_file_are_the_same_network(folder, estimate):
+    one, other = (json.loads(estimate(folder / name)[1]) for name in ("model.pt2", "model.onnx"))
+    assert one["kernels"] == other["kernels"]
+
+
+@pytest.mark.parametrize("name", ["none.onnx", "none.pt2", "cut.onnx", "cut.pt2"])
+def test_a_file_that_is_no_model_is_one_line_and_status_2(folder, name, estimate):
+    if name.startswith("cut"):
+        (folder / name).write_bytes((folder / name.replace("cut", "model")).read_bytes()[:100])
+    status, out, err = estimate(folder / name)
+    assert (status, out) == (2, "")
+    assert name in err
+    assert err.count("\n") == 1
+
+
+def test_a_device_that_nothing_reaches_is_estimated_and_not_measured(ponas):
+    status, _, err = ponas("measure", "kws12", "--profile", "odroid-xu3-a15")
+    assert status == 2
+    assert "profile 'odroid-xu3-a15' cannot be measured from here" in err
