@@ -40,8 +40,8 @@ class Executable:
         self._device = tvm.cpu()
         self._arguments = [tvm.runtime.tensor(np.ascontiguousarray(a)) for a in arguments]
         # The same memory seen by NumPy: TVM's own copies take longer than a small network.
-        self._input: Array = np.from_dlpack(self._arguments[0])
-        self._output: Array = np.from_dlpack(self._arguments[-1])
+        self._input: Array = np.asarray(np.from_dlpack(self._arguments[0]), np.float32)
+        self._output: Array = np.asarray(np.from_dlpack(self._arguments[-1]), np.float32)
         self._output_shape = output_shape
 
     @staticmethod

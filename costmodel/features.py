@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from costmodel.analysis_cpu import CpuAnalysis
-from costmodel.analysis_gpu import SECTOR_BYTES, GpuAnalysis
+from costmodel.analysis_gpu import GpuAnalysis
+from costmodel.gpu_launch import SECTOR_BYTES
 from costmodel.loopnest import LoopKind, LoopNest
 from costmodel.target import CpuTarget, GpuTarget, Target
 

@@ -52,30 +52,30 @@ class Forest:
         return means
 
 
-def fit_forest(features: Matrix, targets: Vector, weights: Vector, seed: int = 0) -> Forest:
+def fit_forest(features: Matrix, targets: Vector, weights: Vector, *, trees: int = TREES) -> Forest:
     """Fits trees to features [n, f] and y [n]; a measurement of less weight [n] counts less."""
     # Only calibration fits: an estimate shall not wait for scikit-learn.
     from sklearn.ensemble import ExtraTreesRegressor
 
-    model = ExtraTreesRegressor(TREES, max_features=FEATURE_SHARE, random_state=seed)
-    trees: list[Any] = [
+    model = ExtraTreesRegressor(trees, max_features=FEATURE_SHARE, random_state=0)
+    grown: list[Any] = [
         estimator.tree_ for estimator in model.fit(features, targets, weights).estimators_
     ]
-    starts = np.cumsum([0, *(tree.node_count for tree in trees)])[:-1]
+    starts = np.cumsum([0, *(tree.node_count for tree in grown)])[:-1]
 
     def child(name: str) -> Integers:
         moved = []
-        for tree, start in zip(trees, starts, strict=True):
+        for tree, start in zip(grown, starts, strict=True):
             children, own = getattr(tree, name), np.arange(tree.node_count)
             moved.append(np.where(children < 0, own, children) + start)
         return np.concatenate(moved).astype(np.int32)
 
     return Forest(
         roots=starts.astype(np.int32),
-        feature=np.concatenate([np.maximum(t.feature, 0) for t in trees]).astype(np.int32),
-        threshold=np.concatenate([t.threshold for t in trees]),
+        feature=np.concatenate([np.maximum(t.feature, 0) for t in grown]).astype(np.int32),
+        threshold=np.concatenate([t.threshold for t in grown]),
         left=child("children_left"),
         right=child("children_right"),
-        value=np.concatenate([t.value[:, 0, 0] for t in trees]),
-        depth=max(t.max_depth for t in trees),
+        value=np.concatenate([t.value[:, 0, 0] for t in grown]),
+        depth=max(t.max_depth for t in grown),
     )

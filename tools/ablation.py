@@ -8,9 +8,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from costmodel.features import NAMES, rows_and_bounds
 from costmodel.kernels import Kernel
@@ -46,12 +46,9 @@ class Table:
         ratios: Vector = np.log(self.seconds / self.bounds)
         return ratios
 
-    def part(self, chosen: npt_bool) -> Table:
+    def part(self, chosen: npt.NDArray[np.bool_]) -> Table:
         """The kernels where ``chosen`` [n] is true."""
         return Table(self.names, self.rows[chosen], self.bounds[chosen], self.seconds[chosen])
-
-
-npt_bool = np.ndarray[Any, np.dtype[np.bool_]]
 
 
 def lowered(timed: Sequence[Timed], target: Target) -> Table:
@@ -141,7 +138,7 @@ def _peaked(timed: Sequence[Timed], target: Target) -> tuple[Vector, Vector]:
 
 def _flat(kernel: Kernel) -> Iterator[tuple[str, float]]:
     yield f"kind={type(kernel).__name__}", 1.0
-    for name, value in asdict(kernel).items():  # type: ignore[call-overload]
+    for name, value in asdict(kernel).items():
         values = value if isinstance(value, tuple | list) else (value,)
         for i, part in enumerate(values):
             if isinstance(part, int | float):

@@ -1,7 +1,7 @@
 """Every cell of NAS-Bench-201 through the compiler, against torch; prints one JSON line.
 
 By hand: ``python tests/costmodel/check_nas_bench_201.py [--cells N] [--networks N]``. All 15,625
-cells take about twenty minutes on two cores. Each cell sits behind the benchmark's first
+cells take about half an hour on two cores. Each cell sits behind the benchmark's first
 convolution and is exported, partitioned, scheduled, planned into a workspace and run, kernel by
 kernel: the cells share a few kernels, so that each is compiled once and not once a cell. Whole
 networks of one cell a stage are checked the same way, and a few as one compiled program.
@@ -72,7 +72,7 @@ class StepRunner:
         return Program(steps, schedules, network.input_shape, self.target)
 
     def run(self, program, network, weights, x):
-        """Output for ``x`` [H, W, C] as `Executable.run` gives it; a value never written is NaN."""
+        """Output for ``x`` [H, W, C] as `Executable.run` gives it; what was never written is NaN."""
         arena = program.arena()
         workspace = _empty((max(arena.elements, 1),))
         values = {Network.INPUT: tvm.runtime.tensor(x)}
@@ -135,34 +135,33 @@ def compare(module, side, run):
 
 
 def run_in_steps(network, weights, x):
-    runner = _runner()
-    return runner.run(runner.program(network), network, weights, x)
+    return runner().run(runner().program(network), network, weights, x)
 
 
 def run_assembled(network, weights, x):
-    program = _runner().program(network)
+    program = runner().program(network)
     return Executable.of_program(program, network, weights).run(x)
 
 
 def check_cell(text):
-    return _checked(text, lambda: compare(cell_module(text), SIDE, run_in_steps))
+    return checked(text, lambda: compare(cell_module(text), SIDE, run_in_steps))
 
 
 def check_network(text):
-    return _checked(text, lambda: compare(models.nas_bench_201(text, 1), 32, run_in_steps))
+    return checked(text, lambda: compare(models.nas_bench_201(text, 1), 32, run_in_steps))
 
 
 def check_assembled(text):
-    return _checked(text, lambda: compare(models.nas_bench_201(text, 1), 32, run_assembled))
+    return checked(text, lambda: compare(models.nas_bench_201(text, 1), 32, run_assembled))
 
 
 CHECKS = {"cells": check_cell, "networks": check_network, "assembled": check_assembled}
 
 
-def _checked(text, work):
+def checked(text, work):
     try:
         error, peak = work()
-    except Exception as raised:  # noqa: BLE001 - whatever a cell dies of is what we look for
+    except Exception as raised:  # whatever a cell dies of is what we look for
         line = (str(raised).strip().splitlines() or [""])[-1]
         return Checked(text, math.nan, f"{type(raised).__name__}: {line}", math.nan)
     wrong = "" if error <= TOLERANCE else f"largest relative error {error:.1e}"
@@ -170,7 +169,7 @@ def _checked(text, work):
 
 
 @cache
-def _runner():
+def runner():
     return StepRunner(host_target())
 
 
@@ -178,7 +177,7 @@ def _check_all(name, texts):
     """The results of one piece of the work, and the kernels compiled so far in this process."""
     torch.set_num_threads(1)
     results = [CHECKS[name](text) for text in texts]
-    return results, [f"{key} @ {schedule}" for key, schedule in _runner().compiled]
+    return results, [f"{key} @ {schedule}" for key, schedule in runner().compiled]
 
 
 def summary(results):
@@ -193,6 +192,26 @@ def summary(results):
     }
 
 
+def check_everything(work):
+    """Results by check, and how many distinct kernels they took; ``work``: check -> cells."""
+    results, kernels = {name: [] for name in work}, set()
+    total = sum(map(len, work.values()))
+    # Fresh processes: a forked one would share the threads that torch and TVM have started.
+    with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as pool:
+        futures = [
+            (name, pool.submit(_check_all, name, chosen[i : i + _CHUNK]))
+            for name, chosen in work.items()
+            for i in range(0, len(chosen), _CHUNK)
+        ]
+        for name, future in futures:
+            found, compiled = future.result()
+            results[name] += found
+            kernels.update(compiled)
+            sys.stderr.write(f"\r{sum(map(len, results.values()))} of {total}")
+    sys.stderr.write("\n")
+    return results, len(kernels)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--cells", type=int, help="check N cells drawn at random, not all")
@@ -204,30 +223,15 @@ def main():
     random.Random(0).shuffle(texts)
     # A cell that 'none' cuts off leaves a constant: a whole network of it is of no interest.
     connected = [text for text in texts if models.nas_bench_201_canonical(text)]
-    work = {
+    results, kernels = check_everything({
         "cells": texts[: options.cells],
         "networks": connected[: options.networks],
         "assembled": connected[: options.assembled],
-    }
-    results, kernels = {name: [] for name in work}, set()
-    # Fresh processes: a forked one would share the threads that torch and TVM have started.
-    with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as pool:
-        futures = [
-            (name, pool.submit(_check_all, name, chosen[i : i + _CHUNK]))
-            for name, chosen in work.items()
-            for i in range(0, len(chosen), _CHUNK)
-        ]
-        for name, future in futures:
-            checked, compiled = future.result()
-            results[name] += checked
-            kernels.update(compiled)
-            done = sum(map(len, results.values()))
-            print(f"\r{done} of {sum(map(len, work.values()))}", end="", file=sys.stderr)
-    print(file=sys.stderr)
+    })  # fmt: skip
     report = {name: summary(found) for name, found in results.items()}
     seconds = round(time.perf_counter() - start, 1)
-    print(json.dumps({**report, "kernels": len(kernels), "seconds": seconds}))
-    return 1 if any(r["failed"] or not r["checked"] for r in report.values()) else 0
+    sys.stdout.write(json.dumps({**report, "kernels": kernels, "seconds": seconds}) + "\n")
+    return 1 if any(part["failed"] for part in report.values()) else 0
 
 
 if __name__ == "__main__":

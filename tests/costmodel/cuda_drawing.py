@@ -1,8 +1,5 @@
-"""GPUs, kernels and reference results that the tests of CUDA schedules draw from."""
+"""GPUs and kernels that the tests of CUDA schedules draw from."""
 
-import numpy as np
-import torch
-import torch.nn.functional as F  # noqa: N812
 from hypothesis import strategies as st
 
 from costmodel.kernels import ConvKernel, ElementwiseKernel, Operand, PoolKernel
@@ -119,56 +116,3 @@ def elementwise_kernels(draw):
         )),
         operations=operations,
     )  # fmt: skip
-
-
-def constants_of(kernel, generator):
-    """The kernel's constants in the layout that its class states."""
-    if isinstance(kernel, ConvKernel):
-        shapes = [(kernel.filters, kernel.group_channels, *kernel.kernel), (kernel.filters,)]
-    elif isinstance(kernel, ElementwiseKernel):
-        shapes = [(kernel.channels,)] * 2 * kernel.operations.count("affine")
-    else:
-        shapes = []
-    return tuple(generator.standard_normal(shape, dtype=np.float32) for shape in shapes)
-
-
-def torch_result(kernel, inputs, constants):
-    """What torch computes: [C, H, W]."""
-    values = [torch.from_numpy(value) for value in inputs]
-    weights = [torch.from_numpy(value) for value in constants]
-    if isinstance(kernel, ElementwiseKernel):
-        return _chain(values[0], kernel.operations, iter(values[1:]), iter(weights)).numpy()
-    top, left, bottom, right = kernel.padding
-    if isinstance(kernel, ConvKernel):
-        padded = F.pad(values[0][None], (left, right, top, bottom))
-        result = F.conv2d(
-            padded, *weights, stride=kernel.stride, dilation=kernel.dilation, groups=kernel.groups
-        )[0]
-        return _chain(result, kernel.epilogue, iter(values[1:]), iter(())).numpy()
-    if kernel.function == "max":
-        padded = F.pad(values[0][None], (left, right, top, bottom), value=-np.inf)
-        return F.max_pool2d(padded, kernel.window, kernel.stride)[0].numpy()
-    return F.avg_pool2d(
-        values[0][None], kernel.window, kernel.stride, (top, left),
-        count_include_pad=kernel.count_padding,
-    )[0].numpy()  # fmt: skip
-
-
-_FUNCTIONS = {
-    "relu": F.relu, "relu6": F.relu6, "hard_swish": F.hardswish, "hard_sigmoid": F.hardsigmoid,
-    "sigmoid": torch.sigmoid,
-}  # fmt: skip
-
-
-def _chain(value, operations, others, numbers):
-    for name in operations:
-        if name == "add":
-            value = value + next(others)
-        elif name == "multiply":
-            value = value * next(others)
-        elif name == "affine":
-            scale, shift = (next(numbers)[:, None, None] for _ in range(2))
-            value = value * scale + shift
-        else:
-            value = _FUNCTIONS[name](value)
-    return value

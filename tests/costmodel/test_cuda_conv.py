@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cuda_drawing import constants_of, conv_kernels, make_gpu, torch_result
+from cuda_drawing import conv_kernels, make_gpu
 from cuda_emulator import needs_compiler, run
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kernel_results import constants_of, torch_result
 
 from costmodel.cuda.assemble import cuda_source
 from costmodel.errors import InputError

@@ -35,9 +35,7 @@ CASES = [
         id="concat",
     ),
     pytest.param(ChannelsKernel(**SIZE, sources=((6, 6),), groups=3), shuffled, id="shuffle"),
-    pytest.param(
-        LayoutKernel(**SIZE, channels=6, stride=6, planar=True), lambda x: x, id="layout"
-    ),
+    pytest.param(LayoutKernel(**SIZE, channels=6, stride=6, planar=True), lambda x: x, id="layout"),
 ]
 
 

@@ -8,20 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cuda_drawing import (
-    constants_of,
     conv_kernels,
     dense_kernels,
     elementwise_kernels,
     global_pools,
     gpus,
     make_gpu,
-    torch_result,
     window_pools,
 )
 from cuda_emulator import needs_compiler, run
 from drawing import make_target
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from kernel_results import constants_of, torch_result
 
 from costmodel.cuda.assemble import ARCHITECTURES, assemble_source, cuda_source
 from costmodel.cuda.toolkit import ASSEMBLER_WHEEL, COMPILER_WHEEL

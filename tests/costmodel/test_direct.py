@@ -1,7 +1,6 @@
 from dataclasses import replace
 
 import numpy as np
-import pytest
 from drawing import conv_kernels, make_target, targets
 from hypothesis import given, settings
 

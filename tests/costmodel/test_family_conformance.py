@@ -7,8 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from costmodel.errors import InputError
-from costmodel.partition import Step
 from costmodel.lowering import lower
+from costmodel.partition import Step
 from costmodel.program import Program
 from costmodel.schedules.family import MAXIMUM_POINTS, Schedule
 from costmodel.schedules.registry import DIRECT, POOL, describe, families_of

@@ -46,7 +46,7 @@ def test_a_truncated_file_is_one_line(saved, tmp_path, kept, capfd):
     assert capfd.readouterr().err == ""
 
 
-def test_a_dynamic_input_is_refused_by_name(module, tmp_path):
+def test_a_dynamic_input_is_refused_by_name(tmp_path):
     rows = torch.export.Dim("rows", min=20, max=80)
     path = tmp_path / "dynamic.pt2"
     one = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.AdaptiveAvgPool2d(1))

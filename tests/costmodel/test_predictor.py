@@ -4,8 +4,8 @@ from drawing import make_target, small_network
 from formula_runner import seconds_of_kernel
 
 from costmodel.features import NAMES, extract, roofline_seconds
-from costmodel.partition import partition
 from costmodel.lowering import lower
+from costmodel.partition import partition
 from costmodel.predictor import UNCALIBRATED_SPREAD, Overhead, Predictor, measured_rows
 from costmodel.schedules.registry import describe, points
 

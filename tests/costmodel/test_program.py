@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from drawing import make_target, small_network
 
-from costmodel.partition import partition
 from costmodel.lowering import compile_module
 from costmodel.network import Network
+from costmodel.partition import partition
 from costmodel.program import Program, assemble, constants
 from costmodel.schedules.registry import points
 

@@ -49,7 +49,7 @@ def test_help_needs_no_heavy_import():
         (["estimate", "3x3,0"], "unit 1 has 0 filters"),
         (["estimate", "3x3,40 50x3,40"], "unit 2 kernel"),
         (["estimate", "kws7", "--profile", "odroid"], "unknown profile 'odroid'"),
-        (["calibrate", "hostcpu"], "did you mean host-cpu?"),
+        (["calibrate", "hostcpu"], "did you mean host-cpu or host-cpu-all?"),
         (["calibrate", "host-cpu", "--kernels", "3"], "60<=x<=5000"),
         (["search", "--candidates", "0"], "x>=1"),
         (["search", "--objective", "speed"], "'speed' is not one of 'latency', 'flops'"),
