@@ -9,15 +9,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from costmodel.footprint import Footprint
+from costmodel.footprint import Footprint, distinct
 from costmodel.loopnest import Access, Loop, LoopKind, LoopNest, Statement
 from costmodel.target import CpuTarget
 
 LINE_BYTES = 64
 """Cache line of every core in `hw_profiles` but the Cortex-A9, which has 32 (Arm's manuals)."""
 MAXIMUM_WRITTEN_OUT = 64
-"""LLVM writes out loops of constant extent up to some hundred instructions: serial loops around a
-tile count as written out while the body has at most this many turns of them."""
+"""LLVM writes out loops of constant extent up to some hundred instructions: serial loops over
+the sums of a tile count as written out while the body has at most this many turns of them."""
 LOOP_INSTRUCTIONS = 3
 """Counting, comparing and branching, and moving a pointer on."""
 START_CYCLES = 12
@@ -66,8 +66,8 @@ class Work:
 def work(statement: Statement, target: CpuTarget) -> Work:
     """Counts the instructions of a statement."""
     loops, store = statement.loops, statement.store
-    body_start = _body_start(statement)
     sums = any(load.buffer == store.buffer for load in statement.loads)
+    body_start = _body_start(statement, MAXIMUM_WRITTEN_OUT if sums else 1)
     sum_start = body_start
     limit = store.private_depth or 0
     while sums and sum_start > limit and store.strides[sum_start - 1] == 0:
@@ -126,6 +126,8 @@ class CpuAnalysis:
         self.useful_flops = useful_flops
         self.total_flops = float(sum(s.total_flops for s in nest.statements))
         """Arithmetic with padding."""
+        self.outputs = distinct(nest.statements[-1].loops, nest.statements[-1].store)
+        """Numbers that the last statement writes."""
         self.hot = hot = nest.hot
         self.hot_work = hot_work = work(hot, target)
         others = [s for s in nest.statements if s is not hot]
@@ -202,7 +204,7 @@ def _side_cycles(side: Work, target: CpuTarget) -> float:
     )
 
 
-def _body_start(statement: Statement) -> int:
+def _body_start(statement: Statement, written_out: int) -> int:
     """Loops around straight code: unrolled, vectorised, or so short that LLVM writes them out."""
     loops, strides = statement.loops, statement.store.strides
     start, turns = len(loops), 1
@@ -210,7 +212,7 @@ def _body_start(statement: Statement) -> int:
         loop = loops[start - 1]
         if loop.kind not in _BODY:
             turns *= loop.extent
-            short = loop.kind is LoopKind.SERIAL and turns <= MAXIMUM_WRITTEN_OUT
+            short = loop.kind is LoopKind.SERIAL and turns <= written_out
             if not (short and strides[start - 1]):
                 break
         start -= 1

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from functools import cached_property
 
+from costmodel.footprint import distinct
 from costmodel.gpu_launch import SECTOR_BYTES, Launch, launch_of, launches
 from costmodel.loopnest import LoopNest
 from costmodel.target import GpuTarget
@@ -31,6 +32,8 @@ class GpuAnalysis:
         self.nest = nest
         self.target = target
         self.useful_flops = useful_flops
+        self.outputs = distinct(nest.statements[-1].loops, nest.statements[-1].store)
+        """Numbers that the last statement writes."""
         self.hot = nest.hot
         groups = list(launches(nest))
         self.launches = [launch_of(group, target) for group in groups]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import numpy as np
 
 from costmodel import operations
 from costmodel.cache import PredictionCache
@@ -15,9 +14,10 @@ from costmodel.partition import partition
 from costmodel.predictor import UNCALIBRATED_SPREAD, Prediction
 from costmodel.profile import Profile
 from costmodel.program import Program
+from costmodel.regressor import NORMAL_80
 
-Z80 = 1.2816
-"""Standard deviations on each side of the mean that hold 80 % of a normal distribution."""
+MAXIMUM_ERROR = 0.9
+"""Relative error beyond which a calibration bounds a latency from above no more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,8 +92,10 @@ class Estimator:
         them, taken to be all on the same side.
         """
         if self._calibration is None:
-            factor = float(np.exp(Z80 * UNCALIBRATED_SPREAD))
+            factor = math.exp(NORMAL_80 * UNCALIBRATED_SPREAD)
             return seconds / factor, seconds * factor
+        error = min(self._calibration.error.interval, MAXIMUM_ERROR)
         spread = sum(p.seconds * p.log_deviation for p in predictions) / seconds
-        error = max(self._calibration.error.interval, float(np.expm1(Z80 * spread)))
-        return seconds / (1 + error), seconds * (1 + error)
+        factor = math.exp(NORMAL_80 * spread)
+        low, high = seconds / (1 + error), seconds / (1 - error)
+        return min(low, seconds / factor), max(high, seconds * factor)

@@ -72,6 +72,8 @@ class Footprint:
             else [0.0] * len(self.turns)
         )
         """Bytes that one turn of the loops inside each depth touches."""
+        self.operands: list[float] = sorted(sizes[0] for sizes in buffers.values())
+        """Bytes touched of each buffer, smallest first."""
 
     def traffic(self, cache_bytes: float) -> float:
         """Bytes fetched from beyond a cache of this size, each at least once.

@@ -52,15 +52,13 @@ class Forest:
         return means
 
 
-def fit_forest(features: Matrix, targets: Vector, weights: Vector, *, trees: int = TREES) -> Forest:
-    """Fits trees to features [n, f] and y [n]; a measurement of less weight [n] counts less."""
+def fit_forest(features: Matrix, targets: Vector, *, trees: int = TREES) -> Forest:
+    """Fits trees to features [n, f] and y [n]."""
     # Only calibration fits: an estimate shall not wait for scikit-learn.
     from sklearn.ensemble import ExtraTreesRegressor
 
     model = ExtraTreesRegressor(trees, max_features=FEATURE_SHARE, random_state=0)
-    grown: list[Any] = [
-        estimator.tree_ for estimator in model.fit(features, targets, weights).estimators_
-    ]
+    grown: list[Any] = [estimator.tree_ for estimator in model.fit(features, targets).estimators_]
     starts = np.cumsum([0, *(tree.node_count for tree in grown)])[:-1]
 
     def child(name: str) -> Integers:

@@ -1,9 +1,10 @@
 """The learned part of the cost model: how far a kernel is from its roofline.
 
-log(time / roofline) is predicted, so that an uncalibrated profile has the roofline itself. Half of
-the prediction is a Gaussian process', smooth and with a deviation, half a forest's of random trees,
-which sees steps (a tile that no longer fits): together they err less than either on kernels never
-timed. scikit-learn fits both; what is stored is plain arrays, evaluated with NumPy.
+log(time / roofline) is predicted, so that an uncalibrated profile has the roofline itself. Part of
+the prediction is a Gaussian process', smooth and with a deviation, part a forest's of random trees,
+which sees steps (a tile that no longer fits). Together they err less than either on real boards;
+where kernels left out of the fit say that the process alone is far better, it is alone.
+scikit-learn fits both; what is stored is plain arrays, evaluated with NumPy.
 """
 
 from __future__ import annotations
@@ -30,6 +31,12 @@ MINIMUM_KERNELS = 10
 FOLDS = 5
 FOLD_TREES = 40
 """Of each fold's forest, which only says how far forests err."""
+CLEARLY_BETTER = 0.7
+"""Left-out error of the process alone over that of both, below which the forest is left out: with a
+truth as smooth as that, its steps only harm. The process' own figure flatters it a little."""
+FORGIVEN = 100.0
+"""A tree remembers each measurement by itself: those whose variance beyond the noise is more than
+this many times the noise are kept from the forest."""
 COVERAGE = 0.8
 """Share of kernels never timed that an interval of `NORMAL_80` deviations shall hold."""
 NORMAL_80 = 1.2815515655446004
@@ -49,6 +56,8 @@ class RatioModel:
     process: GaussianProcess
     """Over standardised features."""
     forest: Forest
+    share: float
+    """Of the forest in a prediction, a half or nothing; the process has the rest."""
     residuals: Vector
     """Log ratio of each measured kernel less what a fit without it predicts, [n]."""
     widening: float
@@ -61,7 +70,8 @@ class RatioModel:
         """
         rows = np.atleast_2d(features)
         smooth, deviation = self.process.predict((rows - self.center) / self.scale)
-        return (smooth + self.forest.predict(rows)) / 2, self.widening * deviation
+        mean = (1 - self.share) * smooth + self.share * self.forest.predict(rows)
+        return mean, self.widening * deviation
 
     def left_out_residuals(self) -> Vector:
         """Log ratio of each measured kernel less what a fit without it predicts, [n]."""
@@ -106,28 +116,35 @@ def fit(features: Matrix, log_ratios: Vector, names: Sequence[str]) -> RatioMode
     center, scale = features.mean(0), features.std(0)
     scale = np.where(scale > 1e-12, scale, 1.0)
     process = fit_process((features - center) / scale, log_ratios)
-    weights = process.noise / (process.noise + process.extra)
-    forest = fit_forest(features, log_ratios, weights)
+    kept = process.extra <= FORGIVEN * process.noise
+    forest = fit_forest(features[kept], log_ratios[kept])
     of_process, deviations = process.left_out()
-    residuals = (of_process + _left_out_of_forest(features, log_ratios, weights)) / 2
+    of_forest = _left_out_of_forest(features, log_ratios, kept)
+    both = (of_forest + of_process) / 2
+    alone = np.abs(of_process).mean() < CLEARLY_BETTER * np.abs(both).mean()
+    residuals = of_process if alone else both
     return RatioModel(
         names=tuple(names),
         center=center,
         scale=scale,
         process=process,
         forest=forest,
+        share=0.0 if alone else 0.5,
         residuals=residuals,
         widening=_conformal(np.abs(residuals) / deviations) / NORMAL_80,
     )
 
 
-def _left_out_of_forest(features: Matrix, log_ratios: Vector, weights: Vector) -> Vector:
-    """Each log ratio less the prediction of trees that were fitted to other folds."""
+def _left_out_of_forest(
+    features: Matrix, log_ratios: Vector, kept: npt.NDArray[np.bool_]
+) -> Vector:
+    """Each log ratio less the prediction of trees that were fitted to those kept of other folds."""
     residuals = np.zeros(len(features))
     folds = np.random.default_rng(0).permutation(len(features)) % FOLDS
     for fold in range(FOLDS):
         out = folds == fold
-        forest = fit_forest(features[~out], log_ratios[~out], weights[~out], trees=FOLD_TREES)
+        known = kept & ~out
+        forest = fit_forest(features[known], log_ratios[known], trees=FOLD_TREES)
         residuals[out] = log_ratios[out] - forest.predict(features[out])
     return residuals
 
@@ -180,6 +197,7 @@ def _read(stored: Mapping[str, npt.NDArray[Any]], names: tuple[str, ...]) -> Rat
             value=vector("forest_value"),
             depth=int(stored["forest_depth"]),
         ),
+        share=number("share"),
         residuals=vector("residuals"),
         widening=number("widening"),
     )

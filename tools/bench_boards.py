@@ -42,7 +42,7 @@ these were never written and all their pages are the one page of zeros, which st
 a dense layer's 5.1 MB of weights took 0.33 ms on a Raspberry Pi 3, 15 GB/s of a memory that has 4.
 """
 NEW_BOARD_KERNELS = 20
-SETTINGS_FULL, SETTINGS_QUICK = (10, 3), (5, 1)
+SETTINGS_FULL, SETTINGS_QUICK = (10, 2), (5, 1)
 """Folds and repeats."""
 
 

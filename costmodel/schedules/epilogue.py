@@ -15,12 +15,13 @@ _FLOPS = {
     "relu": 1,
     "relu6": 2,
     "hard_sigmoid": 4,
+    "hard_swish": 5,
     "sigmoid": 25,
     "add": 1,
     "multiply": 1,
     "affine": 2,
 }
-"""Arithmetic nodes that `apply` adds for each step; `hard_swish` names its argument twice."""
+"""Arithmetic nodes that `apply` adds for each step."""
 
 
 def apply(
@@ -53,12 +54,7 @@ def apply(
 
 def flops(operations: Sequence[ElementwiseName], before: int) -> int:
     """Arithmetic nodes of the expression, ``before`` of them in the value that it starts from."""
-    total = before
-    for name in operations:
-        total = 2 * total + 1 + _FLOPS["hard_sigmoid"] if name == "hard_swish" else (
-            total + _FLOPS[name]
-        )  # fmt: skip
-    return total
+    return before + sum(_FLOPS[name] for name in operations)
 
 
 def combining(operations: Sequence[ElementwiseName]) -> Iterator[str]:
@@ -77,8 +73,10 @@ def _activation(value: Any, name: str, tirx: Any) -> Any:
         return tirx.min(tirx.max(value, const(0)), const(6))
     if name == "sigmoid":
         return const(1) / (const(1) + exponential(const(0) - value))
-    gate = tirx.min(tirx.max(value * const(1 / 6) + const(0.5), const(0)), const(1))
-    return value * gate if name == "hard_swish" else gate
+    if name == "hard_swish":  # its argument has a name: written out twice it would grow in chains
+        named = tirx.Var("y", "float32")
+        return tirx.Let(named, value, named * _activation(named, "hard_sigmoid", tirx))
+    return tirx.min(tirx.max(value * const(1 / 6) + const(0.5), const(0)), const(1))
 
 
 _LARGEST, _SMALLEST = 88.0, -87.0

@@ -45,7 +45,11 @@ def errors_on(cases, target):
         generator = np.random.default_rng(0)
         values, constants = (of(case.kernel, generator) for of in (values_of, constants_of))
         place = case.family, case.kernel, case.schedule, target
-        modules.append(case.family.module(case.kernel, case.schedule, target))
+        try:
+            modules.append(case.family.module(case.kernel, case.schedule, target))
+        except Exception as error:
+            error.add_note(f"in {case}")
+            raise
         inputs.append(arguments_of(*place, values, constants))
         expected.append(torch_result(case.kernel, values, constants))
     outputs = run_under_qemu(modules, target, inputs)

@@ -1,7 +1,7 @@
 """Every cell of NAS-Bench-201 through the compiler, against torch; prints one JSON line.
 
 By hand: ``python tests/costmodel/check_nas_bench_201.py [--cells N] [--networks N]``. All 15,625
-cells take about half an hour on two cores. Each cell sits behind the benchmark's first
+cells took 40 minutes on two cores beside other work. Each cell sits behind the benchmark's first
 convolution and is exported, partitioned, scheduled, planned into a workspace and run, kernel by
 kernel: the cells share a few kernels, so that each is compiled once and not once a cell. Whole
 networks of one cell a stage are checked the same way, and a few as one compiled program.
@@ -72,7 +72,7 @@ class StepRunner:
         return Program(steps, schedules, network.input_shape, self.target)
 
     def run(self, program, network, weights, x):
-        """Output for ``x`` [H, W, C] as `Executable.run` gives it; what was never written is NaN."""
+        """Output for ``x`` [H, W, C] as `Executable.run` gives it; unwritten values are NaN."""
         arena = program.arena()
         workspace = _empty((max(arena.elements, 1),))
         values = {Network.INPUT: tvm.runtime.tensor(x)}

@@ -2,13 +2,15 @@
 
 import random
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from board_drawing import KERNELS, drawn
 from board_errors import TOLERANCE, Case, errors_on
-from boards import BOARDS, board_target
+from boards import BOARDS, board_target, run_under_qemu
 
+import hw_profiles
 from costmodel.kernels import (
     ChannelsKernel,
     ConvKernel,
@@ -19,6 +21,8 @@ from costmodel.kernels import (
     SoftmaxKernel,
 )
 from costmodel.loopnest import LoopKind
+from costmodel.lowering import lower
+from costmodel.profile import ProfileStore
 from costmodel.schedules.channels import ChannelMoves
 from costmodel.schedules.depthwise import DepthwiseConvolution
 from costmodel.schedules.registry import (
@@ -32,8 +36,10 @@ from costmodel.schedules.registry import (
     POINTWISE,
     POOL,
     SPATIAL_PACK,
+    points,
 )
 
+SHIPPED = ProfileStore([Path(hw_profiles.__path__[0])])
 ARM = [name for name in BOARDS if name.startswith("cortex-")]
 
 
@@ -115,3 +121,14 @@ def test_a_family_that_computes_something_else_is_found_out():
     without_bias, beyond = errors_on(cases, target)
     assert without_bias > 0.01
     assert np.isnan(beyond)
+
+
+@pytest.mark.parametrize("name", ["odroid-xu3-a7", "pynq-z1-a9", "odroid-xu3-a15"])
+def test_stores_that_llvm_would_merge_wrongly_are_right(name):
+    """240 of these 3,600 numbers were addresses before `costmodel.target.ARMV7_OPTION`."""
+    kernel = LayoutKernel(height=12, width=10, channels=30, stride=32, planar=True)
+    target = SHIPPED.get(name).target()
+    (schedule,) = points(kernel, target)
+    x = np.random.default_rng(0).standard_normal((12, 10, 32), dtype=np.float32)
+    (found,) = run_under_qemu([lower(kernel, schedule, target)], target, [[x]])
+    assert np.array_equal(found.ravel()[:3600], x[..., :30].transpose(2, 0, 1).ravel())

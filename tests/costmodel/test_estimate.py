@@ -5,6 +5,7 @@ from drawing import make_target, sample_network, small_network
 from costmodel import operations
 from costmodel.errors import InputError
 from costmodel.estimate import Estimator
+from costmodel.network import Network
 from costmodel.program import assemble
 
 NETWORK = small_network()
@@ -29,14 +30,24 @@ def test_latency_is_the_sum_of_kernels_and_overhead(estimator):
     assert len(found.kernels) == 4
 
 
-def test_a_calibrated_estimate_says_so_and_its_interval_is_that_of_the_card(estimator):
+def test_a_calibrated_estimate_says_so_and_its_interval_is_at_least_that_of_the_card(estimator):
     found = estimator.estimate(NETWORK)
     error = estimator.profile.calibration().error.interval
     low, high = found.latency_interval_ms
     assert found.calibrated
     assert found.profile == "odroid-xu3-a15"
-    assert low == pytest.approx(found.latency_ms / (1 + error))
-    assert high == pytest.approx(found.latency_ms / (1 - error))
+    spread = sum(k.seconds * k.log_deviation for k in found.kernels) / (found.latency_ms / 1e3)
+    factor = np.exp(1.2816 * spread)
+    assert low == pytest.approx(found.latency_ms / max(1 + error, factor), rel=1e-4)
+    assert high == pytest.approx(found.latency_ms * max(1 / (1 - error), factor), rel=1e-4)
+
+
+def test_a_network_unlike_those_that_were_timed_has_a_wider_interval(estimator):
+    strange = Network((56, 56, 256))
+    strange.conv2d(Network.INPUT, filters=256, kernel=(1, 9), stride=(3, 1))
+    known, found = estimator.estimate(NETWORK), estimator.estimate(strange)
+    width = [e.latency_interval_ms[1] / e.latency_interval_ms[0] for e in (known, found)]
+    assert width[1] > width[0]
 
 
 def test_an_uncalibrated_estimate_says_so_and_adds_nothing_to_the_rooflines(uncalibrated):

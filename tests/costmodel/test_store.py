@@ -25,8 +25,8 @@ def test_a_saved_calibration_predicts_as_the_one_that_was_fitted(saved, store, c
     assert predictor.overhead == calibrated[0].overhead
     found = predictor.choose(KERNEL)
     assert found.seconds != found.roofline_seconds
-    assert predictor._model.mean == model.mean
-    assert (predictor._model.weights == model.weights).all()
+    assert (predictor._model.process.weights == model.process.weights).all()
+    assert predictor._model.widening == model.widening
 
 
 def test_a_calibration_says_where_its_figures_come_from(saved, calibrated):
