@@ -14,14 +14,15 @@ from costmodel.loopnest import Access, Loop, LoopKind, LoopNest, Statement
 from costmodel.target import CpuTarget
 
 LINE_BYTES = 64
-"""Cache line of every core in `hw_profiles` but the Cortex-A9, which has 32 (Arm's manuals)."""
+"""Cache line: assumed for every core, though a Cortex-A9 has 32 bytes."""
 MAXIMUM_WRITTEN_OUT = 64
-"""LLVM writes out loops of constant extent up to some hundred instructions: serial loops over
+"""LLVM writes out short loops of constant extent (the limit is assumed): serial loops over
 the sums of a tile count as written out while the body has at most this many turns of them."""
 LOOP_INSTRUCTIONS = 3
 """Counting, comparing and branching, and moving a pointer on."""
 START_CYCLES = 12
-"""A loop's last branch is mispredicted on short loops: 10 to 20 cycles on the cores we know."""
+"""Of a mispredicted branch, which the last of a short loop is: assumed. Its scale is the
+regressor's to learn."""
 
 _BODY = (LoopKind.UNROLLED, LoopKind.VECTORIZED)
 

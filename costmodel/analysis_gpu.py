@@ -1,8 +1,7 @@
 """What a GPU must do for a scheduled kernel: cycles, occupancy, waves, balance.
 
-Counts are over one run, of the whole GPU. The model of time is Hong and Kim's (An Analytical Model
-for a GPU Architecture, ISCA 2009) in its simplest form: arithmetic, issue, shared memory and memory
-work side by side, and the slowest binds.
+Counts are over one run, of the whole GPU. The model of time is a roofline: arithmetic, issue,
+shared memory and memory work side by side, and the slowest binds.
 """
 
 from __future__ import annotations
@@ -19,10 +18,9 @@ ISSUE_PER_CYCLE = 4
 """Warp schedulers of an SM, each issuing one instruction a cycle: Maxwell to Hopper (NVIDIA's
 tuning guides)."""
 MEMORY_LATENCY_CYCLES = 400
-"""Of a load that misses the first cache: 200 to 600 on Maxwell to Ampere (Jia et al., Dissecting
-the NVIDIA Volta GPU Architecture via Microbenchmarking, arXiv 1804.06826, table 3.1)."""
+"""Of a load that misses the first cache: assumed, the order of magnitude of microbenchmarks."""
 L2_OVER_MEMORY = 3.0
-"""Bandwidth of the second cache over that of memory: 2 to 4 (the same)."""
+"""Bandwidth of the second cache over that of memory: assumed."""
 
 
 class GpuAnalysis:

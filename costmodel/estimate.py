@@ -83,9 +83,7 @@ class Estimator:
         steps = partition(network, self.predictor.target)
         return self.predictor.predict(steps)[1] * 1e3
 
-    def _interval(
-        self, seconds: float, predictions: Sequence[Prediction]
-    ) -> tuple[float, float]:
+    def _interval(self, seconds: float, predictions: Sequence[Prediction]) -> tuple[float, float]:
         """Calibrated: from the errors on held-out networks. Else: what rooflines are off by.
 
         Kernels unlike those that were timed widen it: the deviations that the model states for

@@ -19,7 +19,6 @@ from costmodel.protocol import Protocol
 from costmodel.schedules.registry import family_of
 from costmodel.target import CpuTarget, Target
 
-
 _ONE_CORE_PER_THREAD = -2
 """TVM's `ThreadGroup::AffinityMode::kSpecifyOneCorePerThread`."""
 

@@ -20,13 +20,13 @@ SECTOR_BYTES = 32
 BANKS = 32
 """Banks of shared memory, four bytes wide, on every GPU since Fermi (CUDA C++ guide)."""
 BASE_REGISTERS = 24
-"""Of a thread, for addresses and loops, in kernels that ptxas reported on."""
+"""Of a thread, for addresses and loops: assumed."""
 REGISTER_GRAIN = 8
 """Registers of a thread are given out in eights (CUDA occupancy calculator)."""
 LOOP_INSTRUCTIONS = 2
 """Counting with comparison, and branching."""
 MAXIMUM_WRITTEN_OUT = 16
-"""CUDA's compiler unrolls loops of constant extent up to about this many turns."""
+"""Turns up to which CUDA's compiler is assumed to unroll loops of constant extent."""
 
 Pattern = tuple[tuple[int, int], ...]
 """(extent, stride) of each loop over threads, slowest first."""

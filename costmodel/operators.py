@@ -81,8 +81,7 @@ class Conv2d:
         h, w, channels = feature_map(shapes[0], "conv2d")
         if channels % self.groups or self.filters % self.groups:
             raise InputError(
-                f"{self.groups} groups do not divide {channels} channels and "
-                f"{self.filters} filters"
+                f"{self.groups} groups do not divide {channels} channels and {self.filters} filters"
             )
         return *windows((h, w), self.window, self.stride, self.padding, "kernel"), self.filters
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from types import MappingProxyType
 from typing import cast
 
@@ -177,7 +178,7 @@ class _Partition:
             yield from self._flatten(nodes[0])
             return
         sources = list(self._network.sources(nodes[0]))
-        for before, node in zip(nodes, nodes[1:], strict=False):
+        for before, node in pairwise(nodes):
             sources += [name for name in self._network.sources(node) if name != before]
         yield Step(self._kernel(nodes, tuple(sources)), tuple(sources), nodes[-1], nodes)
 

@@ -11,7 +11,7 @@ from functools import cache, cached_property
 import numpy as np
 
 from costmodel.cache import PredictionCache, code_digest, key_of
-from costmodel.features import extract, roofline_seconds
+from costmodel.features import analyse, row, rows_and_bounds
 from costmodel.kernels import Kernel
 from costmodel.lowering import lower
 from costmodel.partition import Step
@@ -101,11 +101,9 @@ class Predictor:
         """Every valid schedule with its predicted seconds, fastest first."""
         schedules = points(kernel, self.target)
         nests = [describe(kernel, schedule, self.target) for schedule in schedules]
-        bounds = np.array([roofline_seconds(nest, self.target) for nest in nests])
-        if self._model is None:
-            seconds = bounds
-        else:
-            rows = np.stack([extract(nest, self.target, kernel.flops) for nest in nests])
+        rows, bounds = rows_and_bounds(nests, self.target, kernel.flops)
+        seconds = bounds
+        if self._model is not None:
             seconds = bounds * np.exp(self._model.predict(rows)[0])
         order = sorted(range(len(schedules)), key=lambda i: (seconds[i], schedules[i]))
         return [(schedules[i], float(seconds[i])) for i in order]
@@ -136,11 +134,11 @@ class Predictor:
 
     def _lowered(self, kernel: Kernel, schedule: Schedule) -> Prediction:
         lowered = lower(kernel, schedule, self.target)
-        bound = roofline_seconds(lowered.nest, self.target)
+        analysis = analyse(lowered.nest, self.target, kernel.flops)
+        bound = analysis.roofline_seconds
         log_ratio, deviation = 0.0, UNCALIBRATED_SPREAD
         if self._model is not None:
-            row = extract(lowered.nest, self.target, kernel.flops)
-            means, deviations = self._model.predict(row[None])
+            means, deviations = self._model.predict(np.array([row(analysis)]))
             log_ratio, deviation = float(means[0]), float(deviations[0])
         return Prediction(
             kernel=kernel,
@@ -167,6 +165,7 @@ def measured_rows(
     rows, ratios = [], []
     for (kernel, schedule), seconds in measured.items():
         nest = describe(kernel, schedule, target)
-        rows.append(extract(nest, target, kernel.flops))
-        ratios.append(np.log(seconds / roofline_seconds(nest, target)))
-    return np.stack(rows), np.array(ratios)
+        analysis = analyse(nest, target, kernel.flops)
+        rows.append(row(analysis))
+        ratios.append(np.log(seconds / analysis.roofline_seconds))
+    return np.array(rows), np.array(ratios)

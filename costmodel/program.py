@@ -107,9 +107,7 @@ def _main(program: Program, called: list[str]) -> tvm.tirx.PrimFunc:
         ]
         parameters += arrays
         read = [
-            source
-            if name == Network.INPUT
-            else _slice(workspace, arena.offsets[name], shape)
+            source if name == Network.INPUT else _slice(workspace, arena.offsets[name], shape)
             for name, shape in zip(step.sources, read_shapes, strict=True)
         ]
         last = index == len(program.steps) - 1

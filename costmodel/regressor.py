@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from boltons.fileutils import atomic_save
+from threadpoolctl import threadpool_limits
 
 from costmodel.errors import InputError
 from costmodel.forest import Forest, fit_forest
@@ -33,7 +34,8 @@ FOLD_TREES = 40
 """Of each fold's forest, which only says how far forests err."""
 CLEARLY_BETTER = 0.7
 """Left-out error of the process alone over that of both, below which the forest is left out: with a
-truth as smooth as that, its steps only harm. The process' own figure flatters it a little."""
+truth as smooth as that, its steps only harm. The process' own figure flatters it a little. The
+number is a choice, not tuned."""
 FORGIVEN = 100.0
 """A tree remembers each measurement by itself: those whose variance beyond the noise is more than
 this many times the noise are kept from the forest."""
@@ -115,7 +117,8 @@ def fit(features: Matrix, log_ratios: Vector, names: Sequence[str]) -> RatioMode
         )
     center, scale = features.mean(0), features.std(0)
     scale = np.where(scale > 1e-12, scale, 1.0)
-    process = fit_process((features - center) / scale, log_ratios)
+    with threadpool_limits(1):  # matrices this small are slower on several threads
+        process = fit_process((features - center) / scale, log_ratios)
     kept = process.extra <= FORGIVEN * process.noise
     forest = fit_forest(features[kept], log_ratios[kept])
     of_process, deviations = process.left_out()

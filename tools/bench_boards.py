@@ -37,9 +37,10 @@ BARS: Mapping[str, float] = MappingProxyType(
 CORES: Mapping[str, int] = MappingProxyType({"bcm2837": 4, "rk3399": 2, "kirin970": 4, "pynq": 2})
 """Cores that ran the kernels: all big ones; profiles speak of one."""
 UNWRITTEN_GB_PER_S = 100.0
-"""Memory as the ARM records know it. While AutoTVM tuned, the packing of weights was left out, so
-these were never written and all their pages are the one page of zeros, which stays in the cache:
-a dense layer's 5.1 MB of weights took 0.33 ms on a Raspberry Pi 3, 15 GB/s of a memory that has 4.
+"""Memory as the ARM records seem to know it, inferred from them: a dense layer's 5.1 MB of weights
+took 0.33 ms on a Raspberry Pi 3, 15 GB/s of a memory that has 4. The likely cause is that AutoTVM
+left out the packing of weights while it timed: what was never written is one page of zeros, which
+stays in the cache. With the profiles' bandwidth errors are up to 1.9 points larger.
 """
 NEW_BOARD_KERNELS = 20
 SETTINGS_FULL, SETTINGS_QUICK = (10, 2), (5, 1)

@@ -54,11 +54,11 @@ def main() -> None:
     models = ("seed", "kws7", "kws12") if hasty else tuple(PUBLISHED)
     core = min(os.sched_getaffinity(0))
     everywhere = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {core})
+    two = _two_threads(predictor, 5 if hasty else 25) if len(everywhere) > 1 else None
+    os.sched_setaffinity(0, {core})  # after: threads that start now stay on this core
     rows = {name: _against_others(name, predictor, 5 if hasty else 25) for name in models}
     peak = _share_of_peak(predictor, 3 if hasty else 9)
     os.sched_setaffinity(0, everywhere)
-    two = _two_threads(predictor, 5 if hasty else 25) if len(everywhere) > 1 else None
     choice = _choice(predictor, 4 if hasty else 60)
     others = ("onnxruntime", "torch")
     print_line(

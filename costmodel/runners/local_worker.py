@@ -56,9 +56,7 @@ def serve(pipe: Connection, cores: tuple[int, ...]) -> None:
         pipe.send(answer)
 
 
-def _answer(
-    request: Request, built: dict[str, Executable], cores: tuple[int, ...]
-) -> Answer:
+def _answer(request: Request, built: dict[str, Executable], cores: tuple[int, ...]) -> Answer:
     from costmodel.executable import Executable, run_on
     from costmodel.lowering import lower
 

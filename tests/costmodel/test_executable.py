@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from reference import largest_relative_error, torch_output
 
-from costmodel.errors import DeviceError, InputError
+from costmodel.errors import InputError
 from costmodel.executable import Executable
 from costmodel.host import host_target
 from costmodel.lowering import lower

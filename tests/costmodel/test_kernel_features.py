@@ -269,7 +269,7 @@ def test_rows_of_many_schedules_are_the_rows_of_each():
 
 
 def test_reading_a_nest_takes_less_than_half_a_millisecond():
-    """0.14 ms on an idle core; three times that for a machine at work, best of many."""
+    """0.1 ms on an idle core; five times that for a machine at work, best of many."""
     nest = describe(LAYER, SCHEDULE, TARGET)
 
     def once():

@@ -104,7 +104,7 @@ def test_far_from_everything_it_says_that_it_does_not_know(model):
 
 @pytest.mark.parametrize("noise", ["normal", "heavy"])
 def test_intervals_hold_four_of_five_kernels_that_were_left_out(noise):
-    """Of fifteen fits each; a normal process alone would be sure of itself among heavy tails."""
+    """Of fifteen fits each."""
     inside = []
     for seed in range(15):
         generator = np.random.default_rng(seed)
