@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from costmodel.errors import InputError
+from costmodel.frontends.windows import ceil_padding
 from costmodel.network import Network
 from costmodel.operators import (
     ActivationName,
@@ -218,9 +219,19 @@ class Assembly:
         stride: tuple[int, int],
         padding: Padding,
         count_padding: bool,
+        round_up: bool,
         name: str,
     ) -> Value | None:
-        """Mean or maximum over a window; the mean over all is a global pooling."""
+        """Mean or maximum over a window; the mean over all is a global pooling.
+
+        ``round_up``: the frameworks' ``ceil_mode``. None where the zeros that it adds would have
+        to count otherwise than those of ``padding``.
+        """
+        if round_up:
+            added = ceil_padding((value.shape[2], value.shape[3]), window, stride, padding)
+            if count_padding and added != padding:
+                return None
+            padding = added
         if not self._is_map(value):
             return value if window == (1, 1) and padding == NO_PADDING else None
         if function == "average" and window == value.shape[2:] and padding == NO_PADDING:
@@ -246,7 +257,7 @@ class Assembly:
         window = (given[0] // (wanted[0] or 1), given[1] // (wanted[1] or 1))
         return self.pool(
             value, function=function, window=window, stride=window, padding=NO_PADDING,
-            count_padding=False, name=name,
+            count_padding=False, round_up=False, name=name,
         )  # fmt: skip
 
     def mean(self, value: Value, *, keep: bool, name: str) -> Value:

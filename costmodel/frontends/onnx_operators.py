@@ -10,7 +10,7 @@ import numpy as np
 from costmodel.errors import InputError
 from costmodel.frontends.assembly import NO_PADDING, Value
 from costmodel.frontends.onnx_call import Call
-from costmodel.frontends.windows import ceil_padding, joined, shuffle_groups
+from costmodel.frontends.windows import joined, shuffle_groups
 from costmodel.operators import ActivationName
 
 if TYPE_CHECKING:
@@ -150,14 +150,9 @@ def _pool(function: Literal["average", "max"]) -> Callable[[Call], Value | None]
         window, stride = call.pair("kernel_shape"), call.pair("strides")
         size = (value.shape[2] + zeros[0] + zeros[2], value.shape[3] + zeros[1] + zeros[3])
         padding = joined(call.padding(size, window, stride), zeros)
-        if call.attributes.get("ceil_mode"):
-            added = ceil_padding((value.shape[2], value.shape[3]), window, stride, padding)
-            if counts and added != padding:
-                return None  # its own zeros count in the mean, those of ceil_mode do not
-            padding = added
         return call.build.pool(
             value, function=function, window=window, stride=stride, padding=padding,
-            count_padding=counts, name=call.name,
+            count_padding=counts, round_up=bool(call.attributes.get("ceil_mode")), name=call.name,
         )  # fmt: skip
 
     return handler

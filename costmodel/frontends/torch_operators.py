@@ -18,7 +18,7 @@ from costmodel.frontends.torch_call import (
     operator_name,
     pair,
 )
-from costmodel.frontends.windows import ceil_padding, joined, shuffle_groups
+from costmodel.frontends.windows import joined, shuffle_groups
 from costmodel.operators import ActivationName, Padding
 
 if TYPE_CHECKING:
@@ -221,14 +221,9 @@ def _pool(function: Literal["average", "max"]) -> Callable[[Call], Value | None]
         window = pair(call["kernel_size"])
         stride = pair(call["stride"], window)
         padding = joined(around(pair(call["padding"], (0, 0))), zeros)
-        if call.flag("ceil_mode"):
-            added = ceil_padding((value.shape[2], value.shape[3]), window, stride, padding)
-            if counts and added != padding:
-                return None  # torch counts its own zeros in the mean, not those of ceil_mode
-            padding = added
         return call.build.pool(
             value, function=function, window=window, stride=stride, padding=padding,
-            count_padding=counts, name=call.name,
+            count_padding=counts, round_up=bool(call.flag("ceil_mode")), name=call.name,
         )  # fmt: skip
 
     return handler

@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, cast
 
 from costmodel.kernels import ChannelsKernel, Kernel, LayoutKernel
 from costmodel.loopnest import LoopKind, LoopNest, statement
+from costmodel.schedules.cpu_limits import PARALLEL_NUMBERS
 from costmodel.schedules.family import Schedule, ScheduleFamily
 from costmodel.target import CpuTarget, Target
 
 if TYPE_CHECKING:
     import tvm
 
-PARALLEL_NUMBERS = 50_000
-"""Smaller maps run on one core: waking the others takes longer than 10 us of copying."""
 MAXIMUM_TILE = 16
 """Pixels of a tile: one line of cache in the layout with pixels last."""
 MAXIMUM_INTERLEAVED = 8

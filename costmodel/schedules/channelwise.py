@@ -16,6 +16,7 @@ from typing import Literal, cast
 
 from costmodel.kernels import ConvKernel, PoolKernel
 from costmodel.loopnest import LoopKind, PlainAccess, Statement, statement
+from costmodel.schedules.cpu_limits import MAXIMUM_WASTE, PARALLEL_FLOPS
 from costmodel.schedules.family import Schedule
 from costmodel.target import FLOAT_BYTES, CpuTarget, Target
 
@@ -27,16 +28,12 @@ FEW_COLUMNS = 4
 """Maps with fewer columns have tiles of more rows."""
 MANY_ROWS = (1, 2, 4, 8)
 MAXIMUM_COLUMNS = 16
-MAXIMUM_WASTE = 1.13
-"""Pixels computed over pixels needed, above which a ragged tile is left out."""
 LONGEST_UNROLLED = 7
 """Columns of a window that are written out one by one."""
 MAXIMUM_BODY = 256
 """Vector instructions of arithmetic, above which rows of the window are not written out too."""
 LINE_BYTES = 64
 """A line of cache, on every core we know."""
-PARALLEL_FLOPS = 200_000
-"""Kernels with less arithmetic run on one core: waking the others takes some microseconds."""
 
 Axis = Literal["block", "row", "tile"]
 Windowed = ConvKernel | PoolKernel

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from costmodel.kernels import ConvKernel, Kernel, SoftmaxKernel, TvmKernel
 from costmodel.loopnest import LoopNest
+from costmodel.schedules.cpu_limits import PARALLEL_FLOPS
 from costmodel.schedules.family import Schedule, ScheduleFamily
 from costmodel.target import CpuTarget, Target
 
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
 DefaultKernel = SoftmaxKernel | TvmKernel | ConvKernel
 
-PARALLEL_FLOPS = 200_000
-"""Kernels with less arithmetic run on one core: waking the others takes some microseconds."""
 KEPT = 1024
 """Descriptions kept: more than the kernels of any network."""
 

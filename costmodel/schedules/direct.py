@@ -17,7 +17,9 @@ import numpy as np
 from costmodel.kernels import Array, ConvKernel
 from costmodel.loopnest import LoopKind, LoopNest, Statement, statement
 from costmodel.schedules import epilogue
+from costmodel.schedules.cpu_limits import ENOUGH_ACCUMULATORS, MAXIMUM_WASTE, PARALLEL_FLOPS
 from costmodel.schedules.family import Schedule, ScheduleFamily
+from costmodel.schedules.filter_blocks import blocked
 from costmodel.target import CpuTarget, Target
 
 if TYPE_CHECKING:
@@ -31,15 +33,7 @@ that do not fit the first cache come from the second too slowly (1.4 to 2 times 
 measurements on an AVX-512 core, against 1.0 to 1.2 from four columns on)."""
 MAXIMUM_COLUMNS = 16
 """More columns than this fit no register file together with a vector of weights."""
-MAXIMUM_WASTE = 1.13
-"""Columns computed over columns needed, above which a ragged tile is left out."""
 
-ENOUGH_ACCUMULATORS = 8
-"""Two multiply-adds a cycle with a latency of four cycles: with fewer sums the units wait."""
-
-
-PARALLEL_FLOPS = 200_000
-"""Kernels with less arithmetic run on one core: waking the others takes some microseconds."""
 
 Axis = Literal["block", "row", "tile"]
 
@@ -152,15 +146,9 @@ class DirectConvolution(ScheduleFamily[ConvKernel]):
         constants: tuple[Array, ...],
     ) -> tuple[Array, ...]:
         """Filters in blocks of VC, padded with zeros."""
-        weight, bias = constants
         g = self.geometry(kernel, schedule, target)
-        filters, inner = g.blocks * g.filter_block, kernel.group_channels
-        padded = np.zeros((filters, inner, *kernel.kernel), np.float32)
-        padded[: kernel.filters] = weight
-        blocked = padded.reshape(g.blocks, g.filter_block, inner, *kernel.kernel)
-        packed_bias = np.zeros(filters, np.float32)
-        packed_bias[: kernel.filters] = bias
-        return np.ascontiguousarray(blocked.transpose(0, 3, 4, 2, 1)), packed_bias
+        weight, bias = blocked(kernel, g.blocks, g.filter_block, constants)
+        return np.ascontiguousarray(weight.transpose(0, 3, 4, 2, 1)), bias
 
     def scratch_elements(self, kernel: ConvKernel, schedule: Schedule, target: Target) -> int:
         g = self.geometry(kernel, schedule, target)

@@ -16,6 +16,7 @@ import numpy as np
 from costmodel.kernels import Array, ElementwiseKernel, Kernel
 from costmodel.loopnest import LoopKind, LoopNest, PlainAccess, statement
 from costmodel.schedules import epilogue
+from costmodel.schedules.cpu_limits import PARALLEL_NUMBERS
 from costmodel.schedules.family import Schedule, ScheduleFamily
 from costmodel.target import CpuTarget, Target
 
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     import tvm
 
 VECTORS = (1, 2, 4, 8)
-PARALLEL_NUMBERS = 50_000
-"""Smaller maps run on one core: waking the others takes longer than 10 us of copying."""
 
 
 @dataclass(frozen=True)

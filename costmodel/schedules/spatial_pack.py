@@ -20,7 +20,9 @@ import numpy as np
 from costmodel.errors import InputError
 from costmodel.kernels import Array, ConvKernel
 from costmodel.loopnest import LoopNest
+from costmodel.schedules.cpu_limits import ENOUGH_ACCUMULATORS, MAXIMUM_WASTE
 from costmodel.schedules.family import Schedule, ScheduleFamily
+from costmodel.schedules.filter_blocks import blocked
 from costmodel.schedules.spatial_pack_nest import Geometry, geometry_of, nest_of
 from costmodel.target import CpuTarget, Target
 
@@ -42,10 +44,6 @@ MAXIMUM_VECTORS = 4
 MAXIMUM_PIXELS = 16
 """Pixels of a tile in `points`: 24 and more, of one vector each, took three to five times as long
 as the best tile on an AVX-512 core (which has registers for them)."""
-MAXIMUM_WASTE = 1.13
-"""Pixels computed over pixels needed, above which a ragged tile is left out."""
-ENOUGH_ACCUMULATORS = 8
-"""Two multiply-adds a cycle with a latency of four cycles: with fewer sums the units wait."""
 ACCUMULATOR_SHARE = 0.75
 """Of the registers, for sums: the rest hold operands."""
 TILES = 12
@@ -123,15 +121,9 @@ class SpatialPackConvolution(ScheduleFamily[ConvKernel]):
         constants: tuple[Array, ...],
     ) -> tuple[Array, ...]:
         """Filters in blocks of VC, padded with zeros."""
-        weight, bias = constants
         g = self.geometry(kernel, schedule, target)
-        filters, inner = g.blocks * g.filter_block, kernel.group_channels
-        padded = np.zeros((filters, inner, *kernel.kernel), np.float32)
-        padded[: kernel.filters] = weight
-        blocked = padded.reshape(g.blocks, g.filter_block, inner, *kernel.kernel)
-        packed_bias = np.zeros(filters, np.float32)
-        packed_bias[: kernel.filters] = bias
-        return np.ascontiguousarray(blocked.transpose(0, 2, 3, 4, 1)), packed_bias
+        weight, bias = blocked(kernel, g.blocks, g.filter_block, constants)
+        return np.ascontiguousarray(weight.transpose(0, 2, 3, 4, 1)), bias
 
     def scratch_elements(self, kernel: ConvKernel, schedule: Schedule, target: Target) -> int:
         g = self.geometry(kernel, schedule, target)

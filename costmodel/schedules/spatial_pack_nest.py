@@ -9,12 +9,9 @@ from typing import Literal, cast
 from costmodel.kernels import ConvKernel
 from costmodel.loopnest import LoopKind, LoopNest, Statement, statement
 from costmodel.schedules import epilogue
+from costmodel.schedules.cpu_limits import PARALLEL_FLOPS
 from costmodel.schedules.family import Schedule
 from costmodel.target import CpuTarget
-
-PARALLEL_FLOPS = 200_000
-"""Kernels with less arithmetic run on one core: waking the others takes some microseconds."""
-
 
 OuterAxis = Literal["block", "row_tile", "column_tile"]
 TileAxis = Literal["row", "column", "vector", "lane"]
