@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -15,7 +16,7 @@ from costmodel.lowering import LoweredKernel, compile_module
 from costmodel.network import Network, Weights
 from costmodel.operators import Shape
 from costmodel.program import Program, assemble, constants
-from costmodel.protocol import Protocol
+from costmodel.protocol import STABLE, WARM_UPS, Protocol
 from costmodel.schedules.registry import family_of
 from costmodel.target import CpuTarget, Target
 
@@ -87,13 +88,21 @@ class Executable:
         return output
 
     def time(self, protocol: Protocol) -> tuple[float, ...]:
-        """Seconds of one run: ``protocol.repeats`` samples, after a warm-up that is not counted."""
+        """Seconds of one run: the samples of one round, after a warm-up that is not counted."""
+        for _ in range(WARM_UPS if protocol.warm_up_ms else 0):
+            first, second = self._samples(2, protocol.warm_up_ms / 2, protocol.flush_kb)
+            if abs(first - second) <= STABLE * min(first, second):
+                break
+        return self._samples(protocol.samples, protocol.min_repeat_ms, protocol.flush_kb)
+
+    def _samples(self, count: int, min_repeat_ms: float, flush_kb: int) -> tuple[float, ...]:
         evaluator = self._module.time_evaluator(
             "main",
             self._device,
             number=1,
-            repeat=protocol.repeats,
-            min_repeat_ms=protocol.min_repeat_ms,
+            repeat=count,
+            min_repeat_ms=math.ceil(min_repeat_ms),
+            cache_flush_bytes=flush_kb * 1024,
         )
         return tuple(float(sample) for sample in evaluator(*self._arguments).results)
 

@@ -65,7 +65,7 @@ class ProfileFile(BaseModel):
     """``host`` and ``host-all``: read off the machine that asks."""
     sources: dict[str, str] = Field(default_factory=dict)
     """Fact of a stated target -> where its value comes from."""
-    protocol: dict[str, float] = Field(default_factory=dict)
+    protocol: Protocol = Field(default_factory=Protocol)
     calibration: CalibrationFacts | None = None
 
     @model_validator(mode="after")
@@ -94,21 +94,7 @@ class Profile:
     @property
     def protocol(self) -> Protocol:
         """How the device is measured."""
-        values: dict[str, float | int] = {}
-        for field, value in self.file.protocol.items():
-            whole = field != "agreement"
-            if whole and value != int(value):
-                raise InputError(
-                    f"profile '{self.name}' has {value} for protocol field '{field}', "
-                    "which is a whole number"
-                )
-            values[field] = int(value) if whole else value
-        try:
-            return Protocol(**values)  # type: ignore[arg-type]
-        except TypeError as error:
-            raise InputError(
-                f"profile '{self.name}' has an unknown protocol field: {error}"
-            ) from None
+        return self.file.protocol
 
     def target(self) -> CpuTarget | GpuTarget:
         """The target to compile for."""

@@ -54,7 +54,7 @@ def main() -> None:
     profile = profile_store().get("host-cpu")
     protocol = replace(profile.protocol, rounds=2, max_rounds=3) if hasty else profile.protocol
     started = time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder, LocalRunner(follow_pace=True) as runner:
+    with tempfile.TemporaryDirectory() as folder, LocalRunner() as runner:
         result = calibrate(
             profile.target(),
             runner,

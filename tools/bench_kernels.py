@@ -181,7 +181,7 @@ def _share_of_peak(predictor: Predictor, rounds: int) -> dict[str, float]:
         for step in steps
         if isinstance(step.kernel, ConvKernel) and step.kernel.kernel == (3, 3)
     }
-    protocol = Protocol()
+    protocol = Protocol(repeats=7, rounds=1, min_repeat_ms=5)
     target = predictor.target
     assert isinstance(target, CpuTarget)
     peak, peak_flops = _multiply_adds(target)
@@ -257,7 +257,7 @@ def _two_threads(predictor: Predictor, rounds: int) -> float:
 def _choice(predictor: Predictor, count: int) -> dict[str, Any]:
     """Chosen over best of the exhaustively timed space, for ``count`` random kernels."""
     kernels = _random_kernels(predictor, count)
-    protocol = replace(Protocol(), repeats=5, min_repeat_ms=2)
+    protocol = replace(Protocol(), repeats=15, min_repeat_ms=2, sentinel_every=0)
     ratios = []
     timed = 0
     with LocalRunner() as runner:

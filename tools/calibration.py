@@ -43,7 +43,7 @@ def calibrate_profile(
     from tools.task import PAPER_SPACE, sample_paper_space
 
     journal = store.folder(profile.name) / "journal.jsonl"
-    with open_runner(profile, follow_pace=True) as runner:
+    with open_runner(profile) as runner:
         result = calibrate(
             profile.target(),
             runner,

@@ -46,7 +46,7 @@ def open_estimator(profile: Profile) -> Estimator:
     return Estimator(profile, PredictionCache(cache_dir() / PREDICTIONS))
 
 
-def open_runner(profile: Profile, *, follow_pace: bool = False) -> Runner:
+def open_runner(profile: Profile) -> Runner:
     """What measures on a profile's device; InputError where nothing can from here."""
     from costmodel.errors import InputError
     from costmodel.runners.local import LocalRunner
@@ -56,4 +56,4 @@ def open_runner(profile: Profile, *, follow_pace: bool = False) -> Runner:
             f"profile '{profile.name}' cannot be measured from here, only estimated; "
             "measure this machine as host-cpu"
         )
-    return LocalRunner(follow_pace=follow_pace)
+    return LocalRunner()

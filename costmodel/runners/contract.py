@@ -69,12 +69,24 @@ class Runner(ABC):
     `measure` is called from one thread at a time. It calls ``on_outcome`` exactly once for each
     job, from the calling thread, as soon as the job's figures are final; a job that cannot be
     built or run, or whose process dies or hangs, has an outcome with an error and costs no other
-    job its outcome. Raises DeviceError only where no job at all could be run.
+    job its outcome. Raises DeviceError where no job at all could be run, where the device is gone
+    or where its speed drifts for good; outcomes that were final by then have been given.
     """
+
+    reference: dict[str, float]
+    """Seconds of each sentinel when the runner began, what later times are compared with (see
+    `costmodel.runners.pace`). Empty until measured; set it to go on from an earlier runner."""
 
     @abstractmethod
     def measure(self, jobs: Sequence[Job], protocol: Protocol, on_outcome: OnOutcome) -> None:
         """Measures ``jobs``, whose keys are distinct."""
+
+    @abstractmethod
+    def files(self, patterns: Sequence[str]) -> dict[str, str]:
+        """Text of the device's files that match shell ``patterns``, by path; see the doctor.
+
+        A file that cannot be read is left out. Raises DeviceError where the device is gone.
+        """
 
     @abstractmethod
     def close(self) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from costmodel.protocol import Protocol
 from costmodel.runners.contract import Job, KernelJob
+from costmodel.runners.rounds import Answer
 
 if TYPE_CHECKING:
     from costmodel.executable import Executable
@@ -22,15 +23,6 @@ class Request:
     key: str
     job: Job | None = None
     protocol: Protocol | None = None
-
-
-@dataclass(frozen=True)
-class Answer:
-    """To a build: nothing or an error. To a timing: the samples in seconds, or an error."""
-
-    key: str
-    samples: tuple[float, ...] = ()
-    error: str | None = None
 
 
 def serve(pipe: Connection, cores: tuple[int, ...]) -> None:
@@ -68,5 +60,6 @@ def _answer(request: Request, built: dict[str, Executable], cores: tuple[int, ..
             built[request.key] = Executable.of_program(job.program)
         return Answer(request.key)
     executable = built[request.key]
-    run_on(cores[: executable.cores])
-    return Answer(request.key, samples=executable.time(request.protocol or Protocol()))
+    protocol = request.protocol or Protocol()
+    run_on((protocol.cpus or cores)[: executable.cores])
+    return Answer(request.key, samples=executable.time(protocol))

@@ -1,8 +1,9 @@
-"""How the machine's speed drifts while it is measured: kernels that are timed again and again.
+"""How the device's speed drifts while it is measured: kernels that are timed again and again.
 
 A shared or warming machine runs some percent slower for minutes. The same few kernels, the
-sentinels, are timed among each batch of jobs; what they take, over what they took in the first
-batch, is the batch's pace, and times are divided by it.
+sentinels, are timed between the jobs; what they take, over what they took at first, is the pace.
+Where the pace is off by more than the protocol allows, what lies between two sentinels is timed
+again; smaller differences are divided out, batch by batch.
 """
 
 from __future__ import annotations
@@ -44,18 +45,34 @@ def sentinels(target: Target) -> tuple[KernelJob, ...]:
 
 
 class Pace:
-    """The pace of one core: 1 in its first batch, above 1 where it has become slower."""
+    """The pace of one lane: above 1 where it has become slower than at its first times."""
 
-    def __init__(self) -> None:
-        self._reference: dict[str, float] = {}
+    def __init__(self, reference: Mapping[str, float]) -> None:
+        """``reference``: seconds of each sentinel at first, empty where it is still to be found."""
+        self.reference = dict(reference)
+        self.fresh = not reference
+        self._batch: dict[str, list[Sequence[float]]] = {}
 
-    def of_batch(self, rounds: Mapping[str, Sequence[Sequence[float]]]) -> float:
-        """From the sentinels' samples (seconds, by key and round) in one batch.
+    def note(self, key: str, samples: Sequence[float]) -> float:
+        """Takes one timing (seconds) of a sentinel; what it took over its first time.
 
-        Sentinels that were not timed in this or the first batch are left out; 1 without any.
+        Within the first batch a faster one is the first time from then on: disturbances only add.
         """
-        seconds = {key: undisturbed_seconds(samples) for key, samples in rounds.items() if samples}
-        for key, value in seconds.items():
-            self._reference.setdefault(key, value)
-        ratios = [value / self._reference[key] for key, value in seconds.items()]
-        return mean(ratios) if ratios else 1.0
+        self._batch.setdefault(key, []).append(samples)
+        seconds = undisturbed_seconds([samples])
+        if self.fresh:
+            seconds = min(seconds, self.reference.get(key, seconds))
+            self.reference[key] = seconds
+        return undisturbed_seconds([samples]) / self.reference.setdefault(key, seconds)
+
+    def end_batch(self) -> float:
+        """The pace of the timings since the last batch's end; 1 without any.
+
+        A first batch's own times become the reference: they say more than the first timing alone.
+        """
+        seconds = {key: undisturbed_seconds(rounds) for key, rounds in self._batch.items()}
+        self._batch.clear()
+        if self.fresh and seconds:
+            self.reference.update(seconds)
+            self.fresh = False
+        return mean(s / self.reference[key] for key, s in seconds.items()) if seconds else 1.0

@@ -1,7 +1,7 @@
 """What `Runner` promises, asked of every runner: inherit `RunnerContract`, give it a runner."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from drawing import small_network
@@ -14,7 +14,7 @@ from costmodel.runners.contract import KernelJob, NetworkJob
 from costmodel.schedules.family import Schedule
 from costmodel.schedules.registry import points
 
-FAST = Protocol(repeats=2, min_repeat_ms=0, rounds=1, max_rounds=1)
+FAST = Protocol(repeats=2, min_repeat_ms=0, warm_up_ms=0, rounds=1, max_rounds=1, sentinel_every=0)
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class RunnerContract:
             assert 0 < outcome.seconds < 10
 
     def test_samples_are_as_many_as_the_protocol_says(self, runner, target):
-        protocol = Protocol(repeats=3, min_repeat_ms=0, rounds=2, max_rounds=3, agreement=0)
+        protocol = replace(FAST, repeats=5, rounds=2, max_rounds=3, agreement=0)
         for outcome in measure(runner, kernel_jobs(target, 2), protocol).values():
             assert 2 <= len(outcome.rounds) <= 3
             for samples in outcome.rounds:
@@ -89,6 +89,23 @@ class RunnerContract:
     def test_a_runner_that_can_build_nothing_says_so(self, runner, target):
         with pytest.raises(DeviceError, match=r"nothing could be built: \S"):
             runner.measure([impossible_job(target)], FAST, lambda _: None)
+
+    def test_one_run_of_each_is_enough_where_the_protocol_says_so(self, runner, target):
+        """An emulator's clock is exact: `--repeats 1 --min-repeat-ms 0 --no-sentinel`."""
+        for outcome in measure(runner, kernel_jobs(target, 2), replace(FAST, repeats=1)).values():
+            assert [len(samples) for samples in outcome.rounds] == [1]
+
+    def test_sentinels_are_timed_in_between_and_remembered(self, runner, target):
+        protocol = replace(FAST, sentinel_every=1, drift=1e9)
+        outcomes = measure(runner, kernel_jobs(target, 2), protocol)
+        assert all(outcome.error is None for outcome in outcomes.values())
+        assert len(runner.reference) >= 2
+        assert min(runner.reference.values()) > 0
+
+    def test_what_the_device_says_of_itself_can_be_read(self, runner):
+        found = runner.files(["/proc/cpuinfo", "/proc/nothing-of-that-name"])
+        assert list(found) == ["/proc/cpuinfo"]
+        assert "processor" in found["/proc/cpuinfo"].lower()
 
     def test_no_jobs_have_no_outcomes(self, runner):
         assert measure(runner, []) == {}

@@ -153,7 +153,7 @@ def test_a_kernel_can_be_timed_without_a_network():
     target = host()
     kernel = partition(small_network(), target)[0].kernel
     executable = Executable.of_kernel(lower(kernel, points(kernel, target)[0], target))
-    assert len(executable.time(Protocol(repeats=2, min_repeat_ms=0, rounds=1))) == 2
+    assert len(executable.time(Protocol(repeats=2, min_repeat_ms=0, warm_up_ms=0, rounds=1))) == 2
 
 
 def test_a_target_that_tvm_does_not_know_is_refused_by_name():

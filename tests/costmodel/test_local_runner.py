@@ -1,7 +1,6 @@
 import os
 import signal
-import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import psutil
 import pytest
@@ -10,9 +9,9 @@ from runner_contract import FAST, RunnerContract, impossible_job, kernel_jobs, m
 from costmodel.errors import DeviceError
 from costmodel.host import host_target
 from costmodel.measure import measure_networks
-from costmodel.runners import local
+from costmodel.runners import local, rounds
 from costmodel.runners.contract import KernelJob
-from costmodel.runners.local import LocalRunner
+from costmodel.runners.local import LocalLane, LocalRunner
 
 
 @pytest.fixture(scope="module")
@@ -37,28 +36,6 @@ class TestLocalRunner(RunnerContract):
     pass
 
 
-@pytest.fixture(scope="module")
-def following():
-    with LocalRunner(workers=1, follow_pace=True) as runner:
-        yield runner
-
-
-class TestLocalRunnerThatFollowsThePace(RunnerContract):
-    @pytest.fixture
-    def runner(self, following):
-        following._has_built = False
-        return following
-
-
-def test_the_first_batch_of_a_runner_sets_the_pace_of_those_that_follow(target):
-    with LocalRunner(workers=1, follow_pace=True) as runner:
-        jobs = kernel_jobs(target, 2)
-        assert {o.pace for o in measure(runner, jobs).values()} == {1.0}
-        second = {o.pace for o in measure(runner, jobs).values()}
-        assert len(second) == 1
-        assert second.pop() > 0
-
-
 @dataclass(frozen=True)
 class CrashingJob(KernelJob):
     """Kills the process that builds it, as a compiler's segmentation fault would."""
@@ -80,56 +57,51 @@ def test_a_child_killed_while_building_costs_one_job(warm, target):
     assert [outcomes[job.key].error for job in good] == [None] * 3
 
 
-def test_a_child_killed_while_timing_costs_one_job(warm, target, monkeypatch):
-    jobs = kernel_jobs(target, 3)
-    victim = jobs[1].key
-    send = LocalRunner._send
+def while_timing(victim, action, monkeypatch):
+    """Does ``action`` to the process that is asked to time ``victim``, as soon as it is."""
+    send = LocalLane._send
 
-    def killing(runner, index, request):
-        sent = send(runner, index, request)
-        if (request.action, request.key) == ("time", victim):
-            runner._children[index].process.kill()
-            runner._children[index].process.join()
+    def sending(lane, request):
+        mine = (request.action, request.key) == ("time", victim)
+        if mine:
+            # Such that the action comes first: the kernel itself would be done in no time.
+            request = replace(request, protocol=replace(FAST, repeats=50, min_repeat_ms=100))
+        sent = send(lane, request)
+        if mine:
+            action(lane._child.process)
         return sent
 
-    # Such that the kill comes first: the kernel itself would be done in no time.
-    slow = type(FAST)(repeats=50, min_repeat_ms=100, rounds=1, max_rounds=1)
-    monkeypatch.setattr(LocalRunner, "_send", killing)
-    monkeypatch.setattr(
-        LocalRunner,
-        "_time",
-        lambda self, job, _, timed=LocalRunner._time: timed(
-            self, job, slow if job.key == victim else FAST
-        ),
-    )
+    monkeypatch.setattr(LocalLane, "_send", sending)
+
+
+def killed(process):
+    process.kill()
+    process.join()
+
+
+def frozen(process):
+    os.kill(process.pid, signal.SIGSTOP)
+
+
+def test_a_child_killed_while_timing_costs_one_job(warm, target, monkeypatch):
+    jobs = kernel_jobs(target, 3)
+    while_timing(jobs[1].key, killed, monkeypatch)
     outcomes = measure(warm, jobs)
-    assert "crashed" in outcomes[victim].error
+    assert "crashed" in outcomes[jobs[1].key].error
     assert [outcomes[job.key].error for job in (jobs[0], jobs[2])] == [None, None]
 
 
 def test_a_child_that_hangs_costs_one_job(warm, target, monkeypatch):
     jobs = kernel_jobs(target, 3)
-    measure(warm, jobs[:1])
-    victim = jobs[1].key
-    send = LocalRunner._send
-
-    def freezing(runner, index, request):
-        frozen = (request.action, request.key) == ("time", victim)
-        if frozen:
-            os.kill(runner._children[index].process.pid, signal.SIGSTOP)
-        monkeypatch.setattr(local, "TIME_TIMEOUT_SECONDS", 0.5 if frozen else 60.0)
-        return send(runner, index, request)
-
-    monkeypatch.setattr(LocalRunner, "_send", freezing)
-    started = time.monotonic()
+    monkeypatch.setattr(local, "TIME_TIMEOUT_SECONDS", 6.0)
+    while_timing(jobs[1].key, frozen, monkeypatch)
     outcomes = measure(warm, jobs)
-    assert time.monotonic() - started < 30
-    assert "gave no answer in 0.5 s" in outcomes[victim].error
+    assert "gave no answer in 6 s" in outcomes[jobs[1].key].error
     assert [outcomes[job.key].error for job in (jobs[0], jobs[2])] == [None, None]
 
 
 def test_a_batch_of_nothing_but_failures_costs_no_other_batch(warm, target, monkeypatch):
-    monkeypatch.setattr(local, "BATCH", 1)
+    monkeypatch.setattr(rounds, "BATCH", 1)
     good, impossible = kernel_jobs(target, 2), impossible_job(target)
     outcomes = measure(warm, [good[0], impossible, good[1]])
     assert [key for key, outcome in outcomes.items() if outcome.error] == [impossible.key]
@@ -137,7 +109,9 @@ def test_a_batch_of_nothing_but_failures_costs_no_other_batch(warm, target, monk
 
 def test_children_forget_what_was_measured(warm, target):
     measure(warm, kernel_jobs(target, 2))
-    assert all(not child.built for child in warm._children.values())
+    (lane,) = warm._lanes
+    assert not lane._jobs
+    assert not lane._child.built
 
 
 def test_nothing_is_left_running_after_close(target):
@@ -166,6 +140,6 @@ def test_networks_are_measured_in_milliseconds_by_name(warm, target):
 
 
 def test_a_network_that_cannot_be_measured_is_named(warm, target, monkeypatch):
-    monkeypatch.setattr(LocalRunner, "_build", lambda _, jobs: {job.key: "no" for job in jobs})
+    monkeypatch.setattr(LocalLane, "build", lambda _, jobs: {job.key: "no" for job in jobs})
     with pytest.raises(DeviceError, match="network 'one' could not be measured: no"):
         measure_networks({"one": network_job(target).program}, warm, FAST)

@@ -39,11 +39,29 @@ def test_as_many_rounds_as_asked_are_taken_though_earlier_ones_agree():
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"repeats": 0}, {"rounds": 0}, {"min_repeat_ms": -1}, {"rounds": 3, "max_rounds": 2}],
-)
+    [
+        {"repeats": 0}, {"rounds": 0}, {"min_repeat_ms": -1}, {"rounds": 3, "max_rounds": 2},
+        {"min_repeat_ms": float("nan")}, {"drift": 0}, {"cpus": (4, 4)}, {"cpus": (-1,)},
+        {"sentinel_every": -1},
+    ],
+)  # fmt: skip
 def test_an_impossible_protocol_is_refused_when_made(wrong):
     with pytest.raises(InputError):
         Protocol(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("repeats", "rounds", "passes", "samples"),
+    [(12, 3, 3, 4), (10, 3, 3, 4), (1, 3, 1, 1), (2, 3, 2, 1), (7, 1, 1, 7)],
+)
+def test_repeats_are_spread_over_the_rounds(repeats, rounds, passes, samples):
+    protocol = Protocol(repeats=repeats, rounds=rounds)
+    assert (protocol.passes, protocol.samples) == (passes, samples)
+    assert protocol.passes * protocol.samples >= repeats
+
+
+def test_a_single_repeat_is_a_single_round_whatever_else_is_said():
+    assert Protocol(repeats=1, rounds=5).settled([[1.0]])
 
 
 @pytest.mark.parametrize(
