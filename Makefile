@@ -41,7 +41,7 @@ check: lint types contract
 
 system-packages:
 	apt-get update -q
-	DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends chromium qemu-user-static
+	DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends chromium qemu-user-static openssh-server openssh-client
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

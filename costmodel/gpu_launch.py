@@ -135,7 +135,7 @@ class _Count:
         self.arithmetic += work
         self.instructions += work + trips * LOOP_INSTRUCTIONS
         for access in (statement.store, *statement.loads):
-            operands = math.prod([loops[i].extent for i in body if access.strides[i]])
+            operands = _numbers(statement, access, body)
             if access is not statement.store:
                 self.operands = max(self.operands, operands)
             elif access.memory is Memory.LOCAL:
@@ -165,6 +165,15 @@ class _Count:
         self.ideal_sectors += moved * ideal
         in_all = touched(statement.loops, access, SECTOR_BYTES)[0]
         self.touched[access.buffer] = max(self.touched.get(access.buffer, 0.0), in_all)
+
+
+def _numbers(statement: Statement, access: Access, body: frozenset[int]) -> int:
+    """Numbers that an access names in straight code: where windows overlap, each is loaded once."""
+    places = [i for i in range(len(statement.loops)) if i in body]
+    return distinct(
+        tuple(statement.loops[i] for i in places),
+        Access(access.buffer, tuple(access.strides[i] for i in places), None),
+    )
 
 
 def _pattern(statement: Statement, access: Access) -> Pattern:

@@ -45,7 +45,11 @@ class Protocol:
     sentinel_every: int = 16
     """Kernels between two timings of a sentinel (see `costmodel.runners.pace`); 0 for none."""
     drift: float = 0.03
-    """Share that a sentinel may differ from its first time by; what lies between is timed again."""
+    """Share that a sentinel may differ from its first time by; what lies between is timed again.
+
+    Large for a machine that is shared, which never keeps still: there the rounds must agree, and
+    the pace is divided out.
+    """
 
     def __post_init__(self) -> None:
         least = {

@@ -51,7 +51,7 @@ def calibrate_profile(
             protocol=profile.protocol,
             settings=settings,
             journal_path=journal,
-            on_progress=lambda p: stages.update(f"timing {p.stage}", p.done, p.total),
+            on_progress=lambda p: stages.update(f"timing {p.stage}", p.done, p.total, p.note),
         )
     for failure in result.failed[:5]:
         stages.line(f"could not be measured: {failure}")

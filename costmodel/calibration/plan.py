@@ -1,12 +1,13 @@
-"""Which kernels and networks a calibration times."""
+"""What a calibration draws from the space: its networks, and kernels at random."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
+from costmodel.calibration.settings import CalibrationSettings
 from costmodel.errors import InputError
 from costmodel.kernels import Kernel
 from costmodel.network import Network
@@ -18,6 +19,8 @@ from costmodel.target import Target
 MAXIMUM_MISSES = 1000
 """Draws that give nothing new after which the space counts as exhausted."""
 TOO_FEW_NETWORKS = "the space has too few networks to calibrate on; widen its bounds"
+SMALL_FLOPS = 100_000
+"""Operations below which a kernel is a pooling or a dense layer, of which there are many alike."""
 
 NetworkSampler = Callable[[np.random.Generator], tuple[str, Network]]
 """Draws a network of the space that the model is for, with the text that names it."""
@@ -38,52 +41,54 @@ class NamedNetwork:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What to time: kernels under random schedules, and two disjoint sets of networks."""
+class Networks:
+    """Three disjoint sets of networks."""
 
-    kernels: tuple[KernelJob, ...]
     overhead: tuple[NamedNetwork, ...]
     """Timed whole and in parts: their difference is the overhead."""
+    watched: tuple[NamedNetwork, ...]
+    """Timed whole and never in parts: they say when to stop."""
     held_out: tuple[NamedNetwork, ...]
-    """Timed whole and never in parts: the error card."""
+    """Timed whole and never in parts, and looked at once, at the end: the error card."""
+
+    @property
+    def secret(self) -> set[str]:
+        """Workloads that are never timed by themselves."""
+        return _workloads((*self.watched, *self.held_out))
+
+    @property
+    def in_parts(self) -> set[str]:
+        """Workloads of the overhead networks."""
+        return _workloads(self.overhead)
 
 
-def make_plan(
-    sample: NetworkSampler,
-    target: Target,
-    *,
-    kernels: int,
-    overhead_networks: int,
-    held_out_networks: int,
-    seed: int,
-) -> Plan:
-    """Draws the plan from one seed. No kernel of a held-out network is timed by itself.
+def draw_networks(
+    sample: NetworkSampler, target: Target, settings: CalibrationSettings
+) -> Networks:
+    """Draws the networks from the plan's seed; none shares a secret kernel with the overhead's.
 
-    ``kernels`` counts those of the overhead networks too.
+    Raises InputError where the space is too small for that.
     """
-    generator = np.random.default_rng(seed)
-    drawn = _networks(sample, generator, target)
-    held_out: list[NamedNetwork] = []
-    while len(held_out) < held_out_networks:
-        held_out.append(next(drawn))
-    secret = set().union(*(n.kernel_keys for n in held_out)) if held_out else set()
+    drawn = distinct_networks(sample, target, np.random.default_rng(settings.seed))
+    held_out = tuple(next(drawn) for _ in range(settings.held_out_networks))
+    # A plan made ahead has nothing to watch.
+    watched = tuple(next(drawn) for _ in range(0 if settings.ahead else settings.watched_networks))
+    secret = _workloads((*held_out, *watched))
     overhead: list[NamedNetwork] = []
     rejected = 0
-    while len(overhead) < overhead_networks:
+    while len(overhead) < settings.overhead_networks:
         candidate = next(drawn)
         if not candidate.kernel_keys & secret:
             overhead.append(candidate)
         elif (rejected := rejected + 1) == MAXIMUM_MISSES:
             raise InputError(TOO_FEW_NETWORKS)
-    in_parts = set().union(*(n.kernel_keys for n in overhead)) if overhead else set()
-    wanted = max(kernels - len(in_parts), 0)
-    jobs = _kernel_jobs(drawn, generator, target, wanted, secret)
-    return Plan(jobs, tuple(overhead), tuple(held_out))
+    return Networks(tuple(overhead), watched, held_out)
 
 
-def _networks(
-    sample: NetworkSampler, generator: np.random.Generator, target: Target
+def distinct_networks(
+    sample: NetworkSampler, target: Target, generator: np.random.Generator
 ) -> Iterator[NamedNetwork]:
+    """Networks of distinct names, until InputError says that the space has no more."""
     names: set[str] = set()
     misses = 0
     while misses < MAXIMUM_MISSES:
@@ -91,29 +96,28 @@ def _networks(
         if name in names:
             misses += 1
             continue
+        misses = 0
         names.add(name)
         yield NamedNetwork(name, network, partition(network, target))
     raise InputError(TOO_FEW_NETWORKS)
 
 
-def _kernel_jobs(
-    drawn: Iterator[NamedNetwork],
-    generator: np.random.Generator,
-    target: Target,
-    wanted: int,
-    secret: Collection[str],
+def random_jobs(
+    sample: NetworkSampler, target: Target, secret: Collection[str], *, count: int, seed: int
 ) -> tuple[KernelJob, ...]:
-    """Distinct kernels of random networks, each under one of its schedules.
+    """Distinct kernels of random networks, each under a random one of its schedules.
 
     Poolings and dense layers are many and alike: one network in three gives its own.
     """
+    generator = np.random.default_rng([seed, 1])
+    drawn = distinct_networks(sample, target, generator)
     jobs: dict[str, KernelJob] = {}
     index = barren = 0
-    while len(jobs) < wanted:
+    while len(jobs) < count:
         index += 1
         before = len(jobs)
         for step in next(drawn).steps:
-            if step.kernel.key in secret or (_is_small(step.kernel) and index % 3):
+            if step.kernel.key in secret or (is_small(step.kernel) and index % 3):
                 continue
             choices = points(step.kernel, target)
             job = KernelJob(step.kernel, choices[generator.integers(len(choices))], target)
@@ -121,8 +125,13 @@ def _kernel_jobs(
         barren = barren + 1 if len(jobs) == before else 0
         if barren == MAXIMUM_MISSES:
             raise InputError(TOO_FEW_NETWORKS)
-    return tuple(list(jobs.values())[:wanted])
+    return tuple(jobs.values())[:count]
 
 
-def _is_small(kernel: Kernel) -> bool:
-    return kernel.flops < 100_000
+def is_small(kernel: Kernel) -> bool:
+    """Whether a kernel is a matter of microseconds wherever it runs."""
+    return kernel.flops < SMALL_FLOPS
+
+
+def _workloads(networks: Iterable[NamedNetwork]) -> set[str]:
+    return {key for network in networks for key in network.kernel_keys}

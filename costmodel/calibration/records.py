@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -16,7 +16,7 @@ from costmodel.protocol import undisturbed_seconds
 from costmodel.runners.contract import Outcome
 from costmodel.schedules.family import Schedule
 
-Role = Literal["kernel", "overhead", "held_out"]
+Role = Literal["kernel", "overhead", "watched", "held_out"]
 
 
 class KernelRecord(BaseModel):
@@ -80,6 +80,29 @@ class Measurement(BaseModel):
         )
 
 
+class Choice(BaseModel):
+    """What was chosen to be timed at one step, so that a later run does not choose again."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    choice: str
+    """The step."""
+    kernels: tuple[KernelRecord, ...]
+    """In order; of a network, all of its kernels."""
+
+
+class Reference(BaseModel):
+    """Seconds of the runner's sentinels at its start, which all paces are relative to."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    reference: dict[str, float]
+
+
+Line = Measurement | Choice | Reference
+_LINE: TypeAdapter[Line] = TypeAdapter(Line)
+
+
 class Header(BaseModel):
     """First line of a journal: what its measurements are of."""
 
@@ -94,15 +117,25 @@ class Header(BaseModel):
 
 
 class Journal:
-    """An append-only file of measurements; a torn last line is as if it had not been written."""
+    """An append-only file of a calibration; a torn last line is as if it had not been written."""
 
     def __init__(self, path: Path, header: Header) -> None:
         """Opens the journal, or starts it afresh where there is none of the same header."""
-        self._path = path
-        self.measurements: list[Measurement] = []
+        self._lines: list[Line] = []
         lines = list(_whole_lines(path))
         if lines and lines[0] == header.model_dump_json():
-            self.measurements = [_parse(path, n, line) for n, line in enumerate(lines[1:], 2)]
+            self._lines = [_parse(path, n, line) for n, line in enumerate(lines[1:], 2)]
+        self.measurements = [line for line in self._lines if isinstance(line, Measurement)]
+        """Every attempt, in order."""
+        self.choices = {
+            line.choice: line.kernels for line in self._lines if isinstance(line, Choice)
+        }
+        """What was chosen at each step."""
+        self.reference: dict[str, float] = {}
+        """Seconds of the sentinels, as last written."""
+        for line in self._lines:
+            if isinstance(line, Reference):
+                self.reference = dict(line.reference)
         path.parent.mkdir(parents=True, exist_ok=True)
         text = "".join(f"{line}\n" for line in [header.model_dump_json(), *self._dumped()])
         with atomic_save(str(path), overwrite_part=True) as file:
@@ -112,16 +145,30 @@ class Journal:
     def add(self, measurement: Measurement) -> None:
         """Keeps a measurement: it is on disk when this returns."""
         self.measurements.append(measurement)
-        self._file.write(f"{measurement.model_dump_json()}\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        self._write(measurement)
+
+    def choose(self, step: str, kernels: Sequence[KernelRecord]) -> None:
+        """Keeps what was chosen at a step."""
+        self.choices[step] = tuple(kernels)
+        self._write(Choice(choice=step, kernels=tuple(kernels)))
+
+    def refer(self, reference: Mapping[str, float]) -> None:
+        """Keeps the sentinels' seconds where they are not the ones kept already."""
+        if dict(reference) != self.reference:
+            self.reference = dict(reference)
+            self._write(Reference(reference=self.reference))
 
     def close(self) -> None:
         """Closes the file."""
         self._file.close()
 
+    def _write(self, line: Line) -> None:
+        self._file.write(f"{line.model_dump_json()}\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
     def _dumped(self) -> Iterator[str]:
-        return (m.model_dump_json() for m in self.measurements)
+        return (line.model_dump_json() for line in self._lines)
 
 
 def read_measurements(path: Path) -> tuple[Measurement, ...]:
@@ -129,7 +176,8 @@ def read_measurements(path: Path) -> tuple[Measurement, ...]:
     lines = list(_whole_lines(path))
     if not lines:
         raise InputError(f"the measurements {path} are missing or empty; calibrate again")
-    return tuple(_parse(path, number, line) for number, line in enumerate(lines[1:], 2))
+    parsed = (_parse(path, number, line) for number, line in enumerate(lines[1:], 2))
+    return tuple(line for line in parsed if isinstance(line, Measurement))
 
 
 def _whole_lines(path: Path) -> Iterator[str]:
@@ -139,9 +187,9 @@ def _whole_lines(path: Path) -> Iterator[str]:
         yield from (line.rstrip("\n") for line in file if line.endswith("\n"))
 
 
-def _parse(path: Path, number: int, line: str) -> Measurement:
+def _parse(path: Path, number: int, line: str) -> Line:
     try:
-        return Measurement.model_validate_json(line)
+        return _LINE.validate_json(line)
     except ValidationError as error:
         first = error.errors()[0]
         raise InputError(

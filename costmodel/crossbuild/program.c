@@ -1,10 +1,13 @@
-/* A static program of kernels: `list` them, `check` what they compute, `time` them.
+/* A static program of kernels: `list` them, `check` what they compute, `time` them; and what a
+ * device without anything else needs: `files` that can be read, and to be rid of the program.
  *
  *   list    one JSON line a kernel: its name and the shapes of its arguments
  *   check   reads records from --input (else standard input): a kernel's name, a line feed, and
  *           all its arguments but the last as raw float32; writes each last argument, raw, to
  *           --output (else standard output)
  *   time    one JSON line for each --kernel, in the order given: every sample, in seconds
+ *   files   one JSON line for each file that the shell patterns after it match: its path and text
+ *   remove  deletes the program's own file
  *
  * Status 0: done. 1: something failed here. 2: bad arguments. An error is one line on stderr. */
 #define _GNU_SOURCE
@@ -17,6 +20,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #define MAX_REPEATS 100000
 
@@ -24,7 +29,7 @@ void fail(int status, const char *format, ...) {
   va_list values;
   va_start(values, format);
   fflush(stdout);
-  fputs("error: ", stderr);
+  fputs("ponas error: ", stderr); /* nobody else says so: not adb, not a shell */
   vfprintf(stderr, format, values);
   fputc('\n', stderr);
   _Exit(status);
@@ -33,6 +38,7 @@ void fail(int status, const char *format, ...) {
 static const Kernel *find(const char *name) {
   for (int i = 0; i < kernel_count; ++i)
     if (!strcmp(kernels[i].name, name)) return &kernels[i];
+  if (!kernel_count) fail(2, "unknown kernel '%s'; this program has none", name);
   fail(2, "unknown kernel '%s'; this program has %d, from '%s' to '%s'; see them with: list", name,
        kernel_count, kernels[0].name, kernels[kernel_count - 1].name);
 }
@@ -117,13 +123,17 @@ static void take(Options *o, const char *option, const char *text) {
   else if (!strcmp(option, "--min-repeat-ms")) o->min_repeat_ms = number(option, text, 0, 1e6);
   else if (!strcmp(option, "--warm-up-runs")) o->warm_up_runs = whole(option, text, 0, 1e6);
   else if (!strcmp(option, "--warm-up-ms")) o->warm_up_ms = number(option, text, 0, 1e6);
+  else if (!strcmp(option, "--warm-ups")) o->warm_ups = whole(option, text, 0, 1e6);
+  else if (!strcmp(option, "--stable")) o->stable = number(option, text, 0, 1e6);
+  else if (!strcmp(option, "--timeout-s")) o->timeout_s = whole(option, text, 0, 1e8);
   else if (!strcmp(option, "--flush-kb")) o->flush_bytes = 1024 * whole(option, text, 0, 1e6);
   else if (!strcmp(option, "--seed")) o->seed = whole(option, text, 0, 4294967295.0);
   else if (!strcmp(option, "--input")) o->input = text;
   else if (!strcmp(option, "--output")) o->output = text;
   else
     fail(2, "unknown option '%s'; known: --kernel --cpu --threads --repeats --min-repeat-ms "
-            "--warm-up-runs --warm-up-ms --flush-kb --seed --input --output", option);
+            "--warm-up-runs --warm-up-ms --warm-ups --stable --timeout-s --flush-kb --seed --input "
+            "--output", option);
 }
 
 static void list(void) {
@@ -138,14 +148,24 @@ static void list(void) {
     }
     puts("]}");
   }
-  if (fflush(stdout)) fail(1, "cannot write the list: %s", strerror(errno));
+  if (fflush(stdout) || ferror(stdout)) fail(1, "cannot write the list: %s", strerror(errno));
+}
+
+/* Only what the command line names: /proc/self/exe may be the emulator. */
+static void remove_itself(const char *path) {
+  if (!strchr(path, '/')) fail(2, "remove needs the program's path in the command, got '%s'", path);
+  if (unlink(path) && errno != ENOENT) fail(1, "cannot remove '%s': %s", path, strerror(errno));
 }
 
 int main(int count, char **words) {
-  static Options options = {.repeats = 10, .min_repeat_ms = 20, .warm_up_runs = 1};
+  static Options options = {
+      .repeats = 10, .min_repeat_ms = 20, .warm_up_runs = 1, .warm_ups = 1, .stable = 0.03};
   const char *mode = count > 1 ? words[1] : "";
+  setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}); /* a crash shall not fill the device */
+  if (!strcmp(mode, "files")) return print_files(words + 2, count - 2), 0;
+  if (!strcmp(mode, "remove")) return remove_itself(words[0]), 0;
   if (strcmp(mode, "list") && strcmp(mode, "check") && strcmp(mode, "time"))
-    fail(2, "the first argument is list, check or time, got '%s'", mode);
+    fail(2, "the first argument is list, check, time, files or remove, got '%s'", mode);
   for (int i = 2; i < count; i += 2) {
     if (i + 1 == count) fail(2, "option '%s' takes a value", words[i]);
     take(&options, words[i], words[i + 1]);

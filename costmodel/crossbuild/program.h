@@ -40,6 +40,9 @@ typedef struct {
 typedef struct {
   const Kernel *chosen[MAX_KERNELS];
   int chosen_count, repeats, warm_up_runs, threads, cpu_count;
+  int warm_ups;  /* of warm_up_ms each, while their two halves differ by more than ... */
+  double stable; /* ... this share */
+  int timeout_s; /* that one kernel may take; 0: no limit */
   int cpus[MAX_THREADS];
   double min_repeat_ms, warm_up_ms;
   uint64_t seed, flush_bytes;
@@ -62,6 +65,9 @@ _Noreturn void fail(int status, const char *format, ...) __attribute__((format(p
 
 /* timing.c */
 void time_kernels(const Options *options);
+
+/* files.c */
+void print_files(char **patterns, int count);
 
 /* call.c: one kernel with its arguments in memory */
 void *need(uint64_t bytes); /* memory, or the end of the program */

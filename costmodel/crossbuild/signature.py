@@ -78,5 +78,6 @@ def table(signatures: Sequence[Signature], symbols: Sequence[str]) -> str:
         lines.append(f"extern Entry {symbol};")
         lines.append(f"static const Shape shapes{index}[] = {{{shapes}}};")
         rows.append(f'  {{"{signature.name}", {symbol}, {len(signature.shapes)}, shapes{index}}},')
-    lines += ["const Kernel kernels[] = {", *rows, "};", f"const int kernel_count = {len(rows)};"]
+    lines += ["const Kernel kernels[] = {", *rows, "  {0}", "};"]  # C has no empty arrays
+    lines += [f"const int kernel_count = {len(rows)};"]
     return "\n".join(lines) + "\n"

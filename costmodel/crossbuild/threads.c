@@ -139,7 +139,7 @@ void pin_to(int cpu) {
   CPU_ZERO(&set);
   CPU_SET(cpu, &set);
   if (sched_setaffinity(0, sizeof set, &set))
-    fail(1, "cannot run on cpu %d: %s; see which are online: /sys/devices/system/cpu/online", cpu,
+    fail(2, "cannot run on cpu %d: %s; see which are online: /sys/devices/system/cpu/online", cpu,
          strerror(errno));
 }
 

@@ -1,26 +1,58 @@
 /* The mode `time`: every sample of every kernel, in seconds of the monotonic clock. */
+#define _GNU_SOURCE
 #include "program.h"
 
 #include <errno.h>
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
-static double now(void) {
+static double clock_of(clockid_t clock) {
   struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
+  if (clock_gettime(clock, &t)) clock_gettime(CLOCK_MONOTONIC, &t); /* a simulator may have one */
   return t.tv_sec + 1e-9 * t.tv_nsec;
 }
 
-/* Uniform in [-1, 1); xorshift64* (Vigna 2016). */
-static void fill(Tensor *tensor, uint64_t count, uint64_t seed) {
+static double now(void) { return clock_of(CLOCK_MONOTONIC); }
+
+/* What the clock that times are taken with says, and the one that nobody corrects: where they
+ * disagree on how long something took, one has jumped. */
+typedef struct { double monotonic, raw; } Moment;
+
+static Moment moment(void) {
+  Moment best = {0};
+  double gap = INFINITY;
+  for (int i = 0; i < 10 && gap > 20e-6; ++i) { /* again where something came in between */
+    double before = now(), raw = clock_of(CLOCK_MONOTONIC_RAW), after = now();
+    if (after - before >= gap) continue;
+    gap = after - before;
+    best = (Moment){0.5 * (before + after), raw};
+  }
+  return best;
+}
+
+/* Uniform in [-peak, peak); xorshift64* (Vigna 2016). */
+static void fill(Tensor *tensor, uint64_t count, uint64_t seed, float peak) {
   float *values = tensor->data;
   uint64_t state = seed * 0x9E3779B97F4A7C15u + 1;
   for (uint64_t i = 0; i < count; ++i) {
     state ^= state >> 12, state ^= state << 25, state ^= state >> 27;
-    values[i] = (float)(int32_t)((state * 0x2545F4914F6CDD1Du) >> 32) * 0x1p-31f;
+    values[i] = peak * (float)(int32_t)((state * 0x2545F4914F6CDD1Du) >> 32) * 0x1p-31f;
+  }
+}
+
+/* The first argument has numbers up to 1. The others' squares sum up to 1 at most: then no layer
+ * is larger than what it read by more than its bias, and a deep network's output is finite; the
+ * biases keep it from becoming so small that arithmetic is slow (denormal numbers). */
+static void fill_inputs(const Call *call, uint64_t seed) {
+  for (int i = 0; i < call->kernel->count - 1; ++i) {
+    uint64_t count = elements(&call->kernel->shapes[i]);
+    float peak = i ? 1 / sqrtf(fmaxf(1, (float)count)) : 1;
+    fill(&call->tensors[i], count, seed * MAX_ARGUMENTS + i, peak);
   }
 }
 
@@ -50,13 +82,42 @@ static long more_runs(long runs, double seconds, double wanted) {
   return (long)(runs * factor) + 1;
 }
 
+/* Seconds of one run: the mean over runs that fill `wanted` seconds. `each`: how many runs those
+ * are, as far as is known; `all` counts every run, also of tries that were too short. */
+static double sample(const Call *call, const Options *options, unsigned char *flushed,
+                     double wanted, long *each, long *all) {
+  for (;;) {
+    double taken = timed(call, *each, flushed, options->flush_bytes);
+    *all += *each;
+    if (taken >= wanted) return taken / *each;
+    *each = wanted > 0 ? more_runs(*each, taken, wanted) : 1;
+  }
+}
+
+/* Runs before the first sample that counts, until two halves of a warm-up agree; returns how many
+ * runs a sample should need. */
+static long warm_up(const Call *call, const Options *options, unsigned char *flushed, long *all) {
+  for (int i = 0; i < options->warm_up_runs; ++i, ++*all) call_kernel(call);
+  double half = 0.5e-3 * options->warm_up_ms, wanted = 1e-3 * options->min_repeat_ms;
+  long each = 1;
+  for (int i = 0; half > 0 && i < options->warm_ups; ++i) {
+    double first = sample(call, options, flushed, half, &each, all);
+    double second = sample(call, options, flushed, half, &each, all);
+    if (fabs(first - second) <= options->stable * fmin(first, second)) break;
+  }
+  return half > wanted ? (long)(each * wanted / half) + 1 : each;
+}
+
 static void print_samples(const Options *options, const Call *call, const double *seconds,
-                          const long *runs, long warm_up_runs) {
+                          const long *runs, long warm_up_runs, Moment start) {
+  Moment end = moment();
   printf("{\"kernel\":\"%s\",\"seconds\":[", call->kernel->name);
   for (int i = 0; i < options->repeats; ++i) printf("%s%.9e", i ? "," : "", seconds[i]);
   fputs("],\"runs\":[", stdout);
   for (int i = 0; i < options->repeats; ++i) printf("%s%ld", i ? "," : "", runs[i]);
-  printf("],\"warm_up_runs\":%ld,\"threads\":%d,\"cpus\":[", warm_up_runs, options->threads);
+  printf("],\"warm_up_runs\":%ld,\"elapsed\":%.9e,\"raw_elapsed\":%.9e", warm_up_runs,
+         end.monotonic - start.monotonic, end.raw - start.raw);
+  printf(",\"threads\":%d,\"cpus\":[", options->threads);
   for (int i = 0; i < options->cpu_count; ++i) printf("%s%d", i ? "," : "", options->cpus[i]);
   const float *values = output_of(call)->data;
   uint64_t count = elements(&call->kernel->shapes[call->kernel->count - 1]);
@@ -68,35 +129,40 @@ static void print_samples(const Options *options, const Call *call, const double
   }
   if (finite) printf("],\"output_peak\":%.9g}\n", peak);
   else fputs("],\"output_peak\":null}\n", stdout);
-  if (fflush(stdout)) fail(1, "cannot write the times: %s", strerror(errno));
+  if (fflush(stdout) || ferror(stdout)) fail(1, "cannot write the times: %s", strerror(errno));
+}
+
+/* A kernel that runs for ever ends the program, whether or not somebody still listens. */
+static struct { char text[160]; int length; } late;
+
+static void end_late(int signal) {
+  (void)signal;
+  if (write(STDERR_FILENO, late.text, late.length)) {}
+  _exit(1);
+}
+
+static void limit(const Options *options, const char *name) {
+  late.length = snprintf(late.text, sizeof late.text, "ponas error: kernel '%s' took more than %d s\n",
+                         name, options->timeout_s);
+  signal(SIGALRM, end_late);
+  alarm(options->timeout_s);
 }
 
 static void time_one(const Options *options, const Kernel *kernel, unsigned char *flushed) {
+  limit(options, kernel->name);
   Call call = prepare(kernel);
-  int last = kernel->count - 1;
-  for (int i = 0; i < last; ++i)
-    fill(&call.tensors[i], elements(&kernel->shapes[i]), options->seed * MAX_ARGUMENTS + i);
-  memset(output_of(&call)->data, 0, elements(&kernel->shapes[last]) * FLOAT_BYTES);
+  fill_inputs(&call, options->seed);
+  memset(output_of(&call)->data, 0, elements(&kernel->shapes[kernel->count - 1]) * FLOAT_BYTES);
 
-  double *seconds = need(options->repeats * sizeof(double));
-  long *runs = need(options->repeats * sizeof(long)), warm_up_runs = 0, each = 1;
-  double start = now(), wanted = options->min_repeat_ms * 1e-3;
-  while (warm_up_runs < options->warm_up_runs ||
-         (options->warm_up_ms > 0 && now() - start < options->warm_up_ms * 1e-3)) {
-    call_kernel(&call);
-    ++warm_up_runs;
+  double *seconds = need(options->repeats * sizeof(double)), wanted = 1e-3 * options->min_repeat_ms;
+  long *runs = need(options->repeats * sizeof(long)), all = 0, counted = 0;
+  Moment start = moment();
+  long each = warm_up(&call, options, flushed, &all);
+  for (int i = 0; i < options->repeats; ++i) {
+    seconds[i] = sample(&call, options, flushed, wanted, &each, &all);
+    counted += runs[i] = each;
   }
-  for (int sample = 0; sample < options->repeats;) {
-    double taken = timed(&call, each, flushed, options->flush_bytes);
-    if (taken < wanted) {
-      warm_up_runs += each;
-      each = more_runs(each, taken, wanted);
-      continue;
-    }
-    runs[sample] = each;
-    seconds[sample++] = taken / each;
-  }
-  print_samples(options, &call, seconds, runs, warm_up_runs);
+  print_samples(options, &call, seconds, runs, all - counted, start);
   free(seconds);
   free(runs);
   release(&call);

@@ -19,7 +19,7 @@ import platformdirs
 from costmodel.crossbuild.platforms import Platform
 from costmodel.errors import DeviceError
 
-_SOURCES = ("program.c", "call.c", "timing.c", "runtime.c", "threads.c")
+_SOURCES = ("program.c", "call.c", "timing.c", "runtime.c", "threads.c", "files.c")
 _HEADER = "program.h"
 _FLAGS = ("-mcpu=baseline", "-O2", "-std=gnu11")
 _SECONDS = 900
@@ -50,7 +50,7 @@ class Toolchain:
                 source, program = Path(folder) / "table.c", Path(folder) / "program"
                 source.write_text(table, encoding="utf-8")
                 inputs = [str(path) for path in (source, *runtime, *objects)]
-                self._zig(platform, ["-static", "-s", *inputs, "-o", str(program)])
+                self.cc(platform, ["-static", "-s", *inputs, "-o", str(program)])
                 program.replace(output)
         except OSError as error:
             raise DeviceError(f"cannot write the program {output}: {error.strerror}") from error
@@ -76,10 +76,12 @@ class Toolchain:
             source, compiled = Path(folder) / name, Path(folder) / "compiled.o"
             source.write_bytes(_source(name))
             (Path(folder) / _HEADER).write_bytes(_source(_HEADER))
-            self._zig(platform, ["-c", str(source), "-o", str(compiled)])
+            self.cc(platform, ["-c", str(source), "-o", str(compiled)])
             compiled.replace(output)
 
-    def _zig(self, platform: Platform, arguments: list[str]) -> None:
+    def cc(self, platform: Platform, arguments: Sequence[str]) -> None:
+        """Runs zig's C compiler for ``platform``; DeviceError with its first error."""
+        _zig_version()
         headers = str(files(__package__))
         command = [
             *[sys.executable, "-m", "ziglang", "cc", "-target", platform.zig_target],

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from costmodel.crossbuild.objects import symbol_of, write_object
 from costmodel.crossbuild.signature import Signature, read_signature
-from costmodel.errors import InputError
+from costmodel.errors import CostModelError, InputError
 from costmodel.lowering import lower
 from costmodel.program import assemble
 from costmodel.runners.contract import Job, KernelJob
@@ -148,8 +148,9 @@ def _serve(pipe: Connection) -> None:
         try:
             answer = _compiled(job, folder)
         except Exception as error:  # whatever it is, it is this job's outcome
-            lines = str(error).strip().splitlines() or [type(error).__name__]
-            answer = lines[-1]
+            lines = str(error).strip().splitlines() or [""]
+            ours = isinstance(error, CostModelError)
+            answer = lines[-1] if ours else f"{type(error).__name__}: {lines[-1]}"
         pipe.send(answer)
 
 

@@ -31,14 +31,18 @@ def seconds_of_network(program):
 
 
 class FormulaRunner(Runner):
-    """Remembers what it was asked; ``before`` is called with each job before its outcome."""
+    """Remembers what it was asked; ``before`` is called with each job before its outcome.
 
-    def __init__(self, before=lambda _: None, error=lambda _: None):
+    ``ripple``: what a kernel's time is multiplied by, beside the formula.
+    """
+
+    def __init__(self, before=lambda _: None, error=lambda _: None, ripple=lambda _: 1.0):
         self.asked = []
         self.reference = {}
         self.protocols = []
         self._before = before
         self._error = error
+        self._ripple = ripple
 
     def measure(self, jobs, protocol, on_outcome):
         for job in jobs:
@@ -50,6 +54,7 @@ class FormulaRunner(Runner):
                 continue
             if isinstance(job, KernelJob):
                 seconds = seconds_of_kernel(job.kernel, job.schedule, job.target)
+                seconds *= self._ripple(job.kernel)
             else:
                 seconds = seconds_of_network(job.program)
             on_outcome(Outcome(key=job.key, rounds=((seconds, 1.01 * seconds, 0.99 * seconds),)))

@@ -68,13 +68,35 @@ static int scratch(void *s, Any *a, int32_t n, Any *r) {
   return good ? 0 : -1;
 }
 
+static int odd(void *s, Any *a, int32_t n, Any *r) {
+  Tensor *none = a[0].value.tensor, *scalar = a[1].value.tensor, *to = a[2].value.tensor;
+  if (none->ndim != 2 || none->shape[0] != 0 || none->shape[1] != 3 || scalar->ndim) return -1;
+  *(float *)to->data = 2 * *(float *)scalar->data;
+  return 0;
+}
+
+static int norm(void *s, Any *a, int32_t n, Any *r) {
+  const float *weights = a[1].value.tensor->data;
+  float sum = 0;
+  for (int i = 0; i < 1000; ++i) sum += weights[i] * weights[i];
+  *(float *)a[2].value.tensor->data = sum;
+  return 0;
+}
+
+static const Shape odd_shapes[] = {{2, {0, 3}}, {0, {1}}, {1, {1}}};
+static const Shape norm_shapes[] = {{1, {1000}}, {2, {10, 100}}, {1, {1}}};
 static const Shape one[] = {{1, {1}}};
 #define ROW(name) {#name, name, 1, one}
 const Kernel kernels[] = {ROW(count), ROW(nap), ROW(nothing), ROW(refuse), ROW(together),
-                          ROW(broken), ROW(scratch)};
-const int kernel_count = 7;
+                          ROW(broken), {"odd", odd, 3, odd_shapes}, {"norm", norm, 3, norm_shapes},
+                          ROW(scratch)};
+const int kernel_count = 9;
 """
-_NAMES = ("count", "nap", "nothing", "refuse", "together", "broken", "scratch")
+_ONE = ((1,),)
+_SHAPES = {
+    "count": _ONE, "nap": _ONE, "nothing": _ONE, "refuse": _ONE, "together": _ONE, "broken": _ONE,
+    "odd": ((0, 3), (), (1,)), "norm": ((1000,), (10, 100), (1,)), "scratch": _ONE,
+}  # fmt: skip
 
 
 def linked(processor, folder):
@@ -83,4 +105,5 @@ def linked(processor, folder):
     emulator = emulator_of(target)
     platform, path = platform_of(target), folder / "program"
     Toolchain().link([], _SOURCE, platform, path)
-    return StaticProgram(path, platform, tuple(Signature(n, ((1,),)) for n in _NAMES)), emulator
+    signatures = tuple(Signature(name, shapes) for name, shapes in _SHAPES.items())
+    return StaticProgram(path, platform, signatures), emulator

@@ -1,5 +1,6 @@
 import time
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ from drawing import make_target, sample_network
 from formula_runner import OVERHEAD, SETTINGS, FormulaRunner, seconds_of_kernel
 
 from costmodel.calibration.calibrate import MINIMUM_KERNELS, CalibrationSettings, calibrate
-from costmodel.calibration.plan import make_plan
+from costmodel.calibration.plan import draw_networks
 from costmodel.calibration.records import read_measurements
 from costmodel.errors import DeviceError, InputError
 from costmodel.predictor import Predictor
@@ -29,15 +30,8 @@ def run(runner, journal, settings=SETTINGS, **more):
     )
 
 
-def plan():
-    return make_plan(
-        sample_network,
-        TARGET,
-        kernels=SETTINGS.kernels,
-        overhead_networks=SETTINGS.overhead_networks,
-        held_out_networks=SETTINGS.held_out_networks,
-        seed=SETTINGS.seed,
-    )
+def networks():
+    return draw_networks(sample_network, TARGET, SETTINGS)
 
 
 def asked_keys(runner):
@@ -58,7 +52,7 @@ def test_a_smooth_device_is_learned(calibrated):
 
 def test_the_overhead_is_found_again(calibrated):
     found = calibrated[0].overhead
-    for network in plan().held_out:
+    for network in networks().held_out:
         kernels = [step.kernel for step in network.steps]
         alone = 1e-3
         assert alone + found.seconds(kernels, TARGET) == pytest.approx(
@@ -71,7 +65,7 @@ def test_the_model_predicts_kernels_it_has_not_timed(calibrated):
     predictor = Predictor(TARGET, result.model, result.overhead)
     timed = {job.kernel.key for job in runner.asked if isinstance(job, KernelJob)}
     errors = []
-    for network in plan().held_out:
+    for network in networks().held_out:
         for step in network.steps:
             if step.kernel.flops > 100_000:
                 assert step.kernel.key not in timed
@@ -81,9 +75,9 @@ def test_the_model_predicts_kernels_it_has_not_timed(calibrated):
     assert np.mean(errors) < 0.03
 
 
-def test_kernels_of_held_out_networks_are_never_timed_by_themselves(calibrated):
+def test_kernels_of_watched_and_held_out_networks_are_never_timed_by_themselves(calibrated):
     _, runner, _ = calibrated
-    secret = set().union(*(network.kernel_keys for network in plan().held_out))
+    secret = networks().secret
     timed = {job.kernel.key for job in runner.asked if isinstance(job, KernelJob)}
     assert secret
     assert not secret & timed
@@ -93,7 +87,7 @@ def test_overhead_networks_are_timed_whole_and_in_the_same_parts(calibrated):
     _, runner, _ = calibrated
     alone = {(job.kernel, job.schedule) for job in runner.asked if isinstance(job, KernelJob)}
     programs = {job.key: job.program for job in runner.asked if isinstance(job, NetworkJob)}
-    for network in plan().overhead:
+    for network in networks().overhead:
         program = programs[network.name]
         for step, schedule in zip(program.steps, program.schedules, strict=True):
             assert (step.kernel, schedule) in alone
@@ -115,7 +109,9 @@ def test_the_journal_has_everything(calibrated):
     measurements = read_measurements(journal)
     assert measurements == result.measurements
     assert len(measurements) == len(runner.asked)
-    assert Counter(m.role for m in measurements)["held_out"] == SETTINGS.held_out_networks
+    roles = Counter(m.role for m in measurements)
+    assert roles["held_out"] == SETTINGS.held_out_networks
+    assert roles["watched"] == SETTINGS.watched_networks
 
 
 def test_held_out_figures_are_those_of_the_card(calibrated):
@@ -124,7 +120,7 @@ def test_held_out_figures_are_those_of_the_card(calibrated):
     assert np.mean(errors) == pytest.approx(result.card.mape)
 
 
-@pytest.mark.parametrize("share", [0.2, 0.85, 0.92, 0.97])
+@pytest.mark.parametrize("share", [0.3, 0.55, 0.75, 0.97])
 def test_cut_short_anywhere_it_goes_on_and_ends_the_same(calibrated, tmp_path, share):
     whole, uncut, _ = calibrated
     remaining = [int(share * len(uncut.asked))]
@@ -154,7 +150,8 @@ def test_finished_it_measures_nothing_again(calibrated, tmp_path):
 
 def test_a_kernel_that_the_others_contradict_is_timed_once_more(tmp_path, calibrated):
     """Its first time is thrice too long: the smaller one counts."""
-    victim = plan().kernels[5].key
+    _, uncut, _ = calibrated
+    victim = uncut.asked[5].key
     runner = FormulaRunner()
     measure = runner.measure
 
@@ -174,7 +171,7 @@ def test_a_kernel_that_the_others_contradict_is_timed_once_more(tmp_path, calibr
 
 
 def test_the_time_limit_ends_the_kernels_and_not_the_networks(monkeypatch, tmp_path):
-    """Every job takes 2 s of a clock that stands still otherwise; limit 2 minutes."""
+    """Every job takes 2 s of a clock that stands still otherwise; limit 4 minutes."""
     passed, real = [0.0], time.monotonic
     start = real()
     monkeypatch.setattr(time, "monotonic", lambda: start + passed[0])
@@ -183,26 +180,111 @@ def test_the_time_limit_ends_the_kernels_and_not_the_networks(monkeypatch, tmp_p
         passed[0] += 2.0
 
     runner = FormulaRunner(tick)
-    settings = CalibrationSettings(
-        kernels=300, overhead_networks=2, held_out_networks=4, minutes=2.0
-    )
-    result = run(runner, tmp_path / "journal.jsonl", settings)
-    before_networks = [type(job) for job in runner.asked].index(NetworkJob)
-    assert before_networks < 150
-    assert sum(isinstance(job, NetworkJob) for job in runner.asked) == 6
+    settings = replace(SETTINGS, kernels=300, overhead_networks=2, minutes=4.0)
+    seen = []
+    result = run(runner, tmp_path / "journal.jsonl", settings, on_progress=seen.append)
+    assert MINIMUM_KERNELS < result.kernels < 120
+    assert sum(isinstance(job, NetworkJob) for job in runner.asked) == 2 + 8 + 6
     assert result.minutes == pytest.approx(2.0 * len(runner.asked) / 60, rel=0.1)
+    left = [p.seconds_left for p in seen if p.seconds_left is not None]
+    assert left == sorted(left, reverse=True)
+    assert left[0] <= 180
+
+
+def test_it_stops_once_the_watched_networks_are_predicted_well_enough(tmp_path, calibrated):
+    settings = replace(SETTINGS, kernels=300, target_error=0.02)
+    runner, seen = FormulaRunner(), []
+    result = run(runner, tmp_path / "journal.jsonl", settings, on_progress=seen.append)
+    assert result.kernels < calibrated[0].kernels
+    last = [p for p in seen if p.stage == "kernels"][-1]
+    assert last.error <= 0.02
+    assert last.done == last.total
+
+
+def test_an_error_out_of_reach_costs_no_more_than_the_kernels(tmp_path, calibrated):
+    settings = replace(SETTINGS, target_error=1e-9)
+    assert run(FormulaRunner(), tmp_path / "j.jsonl", settings).kernels == calibrated[0].kernels
+
+
+def test_the_card_is_of_networks_that_did_not_decide_when_to_stop(calibrated):
+    result, _, _ = calibrated
+    watched = {network.name for network in networks().watched}
+    assert watched
+    assert not watched & {name for name, _, _ in result.held_out}
+    assert {m.key for m in result.measurements if m.role == "watched"} == watched
+
+
+def test_the_random_plan_times_the_same_number_of_other_kernels(tmp_path, calibrated):
+    runner = FormulaRunner()
+    result = run(runner, tmp_path / "j.jsonl", replace(SETTINGS, plan="random"))
+    assert result.kernels == pytest.approx(calibrated[0].kernels, abs=3)
+    assert result.card.mape < 0.02
+    assert asked_keys(runner)[:40] != asked_keys(calibrated[1])[:40]
+
+
+def fails(job):
+    return "it crashed" if isinstance(job, KernelJob) and "5x5" in job.key else None
 
 
 def test_failures_are_told_and_survived(tmp_path):
-    runner = FormulaRunner(
-        error=lambda job: "it crashed" if isinstance(job, KernelJob) and "5x5" in job.key else None
-    )
+    runner = FormulaRunner(error=fails)
     result = run(runner, tmp_path / "journal.jsonl")
     assert result.failed
     for line in result.failed:
         assert line.endswith(": it crashed")
         assert "5x5" in line
     assert result.card.mape < 0.1
+
+
+def test_a_job_that_fails_is_tried_again_after_the_others_and_in_the_next_run(tmp_path):
+    runner = FormulaRunner(error=fails)
+    result = run(runner, tmp_path / "journal.jsonl")
+    tries = Counter(job.key for job in runner.asked if fails(job))
+    assert set(tries.values()) == {2}
+    again = FormulaRunner(error=fails)
+    assert run(again, tmp_path / "journal.jsonl").failed == result.failed
+    assert Counter(job.key for job in again.asked) == dict.fromkeys(tries, 1)
+    attempts = Counter(m.key for m in read_measurements(tmp_path / "journal.jsonl") if m.error)
+    assert attempts == dict.fromkeys(tries, 3)
+
+
+def test_a_job_that_fails_once_is_no_failure(tmp_path):
+    runner = FormulaRunner()
+    runner._error = lambda job: (
+        "it hung" if len(runner.asked) == 7 or sum(j.key == job.key for j in runner.asked) > 9
+        else None
+    )  # fmt: skip
+    result = run(runner, tmp_path / "journal.jsonl")
+    assert result.failed == ()
+    assert runner.asked[6].key == runner.asked[40].key
+    assert result.kernels == pytest.approx(SETTINGS.kernels, abs=3)
+
+
+def test_what_works_in_a_later_run_moves_none_of_the_other_kernels(tmp_path):
+    first, second = FormulaRunner(error=fails), FormulaRunner()
+    run(first, tmp_path / "journal.jsonl")
+    result = run(second, tmp_path / "journal.jsonl")
+    assert result.failed == ()
+    kernels = {job.key for job in second.asked if isinstance(job, KernelJob)}
+    assert kernels == {job.key for job in first.asked if fails(job)}
+
+
+def test_the_pace_goes_on_from_the_first_run(tmp_path):
+    """The sentinels' seconds of the first run are the second's reference."""
+    first, second = FormulaRunner(), FormulaRunner()
+    measure = first.measure
+
+    def cut_after_one(jobs, protocol, on_outcome):
+        if first.reference:
+            raise CutError
+        measure(jobs, protocol, on_outcome)
+        first.reference = {"sentinel": 3e-5}
+
+    first.measure = cut_after_one
+    with pytest.raises(CutError):
+        run(first, tmp_path / "journal.jsonl")
+    run(second, tmp_path / "journal.jsonl")
+    assert second.reference == {"sentinel": 3e-5}
 
 
 def test_a_device_that_measures_nothing_is_a_device_error_with_its_reason(tmp_path):
@@ -222,10 +304,14 @@ def test_whoever_watches_sees_every_stage_come_to_its_end(tmp_path):
     runner = FormulaRunner()
     run(runner, tmp_path / "j.jsonl", on_progress=lambda p: seen.setdefault(p.stage, []).append(p))
     assert list(seen) == [
-        "kernels", "kernels of networks", "kernels in doubt", "networks", "held-out networks",
+        "first kernels", "kernels of networks", "networks", "watched networks", "kernels",
+        "kernels in doubt", "held-out networks",
     ]  # fmt: skip
     for steps in seen.values():
-        assert [p.done for p in steps] == list(range(steps[0].done, steps[0].total + 1))
+        done = [p.done for p in steps]
+        assert done == sorted(done)
+        assert set(done) == set(range(steps[-1].total + 1))
+    assert all(p.error is not None and p.seconds_left is not None for p in seen["kernels"][1:-1])
 
 
 @pytest.mark.parametrize(
@@ -233,7 +319,12 @@ def test_whoever_watches_sees_every_stage_come_to_its_end(tmp_path):
     [
         {"kernels": MINIMUM_KERNELS - 1},
         {"overhead_networks": 1},
+        {"watched_networks": 1},
         {"held_out_networks": 3},
+        {"target_error": 0},
+        {"target_error": 3},
+        {"plan": "best"},
+        {"ahead": True, "target_error": 0.03},
         {"minutes": 0},
         {"minutes": float("nan")},
     ],

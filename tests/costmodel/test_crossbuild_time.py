@@ -12,10 +12,11 @@ from handmade import matmul
 from kernels_in_c import linked
 
 from costmodel.crossbuild.link import build
-from costmodel.crossbuild.messages import TimeSettings, parse_timing
-from costmodel.crossbuild.run import run, time_kernels
+from costmodel.crossbuild.messages import TimeSettings, fault_of, parse_timing
+from costmodel.crossbuild.run import check, run, time_kernels
 from costmodel.errors import DeviceError
 
+MODES_LINE = "the first argument is list, check, time, files or remove"
 CPU_LINE = "--cpu takes processors such as 4 or 4,5 or 4-7, at most 64"
 
 
@@ -59,6 +60,57 @@ def test_a_known_time_is_measured(native):
     assert np.dot(timing.seconds, timing.runs) < whole
     assert whole > 0.020 + 3 * 0.010
     assert timing.output_peak >= 3 * 3  # no more than five runs of 2 ms fit, three are sure
+
+
+@pytest.mark.parametrize(("stable", "least", "most"), [(0, 20, 1e9), (1e6, 3, 8)])
+def test_a_warm_up_goes_on_until_its_halves_agree(native, stable, least, most):
+    """At most so often as allowed; each half has a run that counts, and some to find out."""
+    program, emulator = native
+    settings = TimeSettings(repeats=1, min_repeat_ms=0, warm_up_ms=8, warm_ups=10, stable=stable)
+    (timing,) = time_kernels(program, ["nap"], settings, emulator=emulator)
+    assert least <= timing.warm_up_runs <= most
+    assert timing.runs == (1,)
+
+
+def test_both_clocks_are_told_and_hold_all_samples(in_c):
+    program, emulator = in_c
+    settings = TimeSettings(repeats=3, min_repeat_ms=1, warm_up_ms=2)
+    (timing,) = time_kernels(program, ["nap"], settings, emulator=emulator)
+    assert not timing.clock_jumped
+    assert timing.elapsed >= np.dot(timing.seconds, timing.runs)
+    assert fault_of(timing, settings) is None
+
+
+def test_a_kernel_that_takes_too_long_ends_the_program(in_c):
+    program, emulator = in_c
+    settings = TimeSettings(repeats=1, min_repeat_ms=100_000, timeout_s=1)
+    with pytest.raises(DeviceError, match="kernel 'nap' took more than 1 s"):
+        time_kernels(program, ["nap"], settings, emulator=emulator)
+
+
+def test_the_time_limit_is_each_kernels_own(native):
+    program, emulator = native
+    settings = TimeSettings(repeats=1, min_repeat_ms=250, timeout_s=2)
+    asked = ["nap"] * 5
+    assert len(time_kernels(program, asked, settings, emulator=emulator)) == 5
+
+
+def test_arrays_without_numbers_and_without_axes_are_arguments_too(in_c):
+    program, emulator = in_c
+    x, scalar = np.zeros((0, 3), np.float32), np.float32(2.5).reshape(())
+    (found,) = check(program, [("odd", [x, scalar])], emulator=emulator)
+    assert found == 5
+    settings = TimeSettings(repeats=1, min_repeat_ms=0)
+    (timing,) = time_kernels(program, ["odd"], settings, emulator=emulator)
+    assert 0 < timing.output_peak <= 2
+
+
+def test_weights_are_small_enough_for_deep_networks(in_c):
+    """`norm` puts out the sum of its second argument's squares: a third of its largest."""
+    program, emulator = in_c
+    settings = TimeSettings(repeats=1, min_repeat_ms=0)
+    (timing,) = time_kernels(program, ["norm"], settings, emulator=emulator)
+    assert timing.output_peak == pytest.approx(1 / 3, rel=0.2)
 
 
 def test_kernels_are_timed_in_the_order_asked_for(native):
@@ -122,14 +174,14 @@ def test_scratch_memory_is_aligned_and_kept_between_runs(in_c):
 @pytest.mark.parametrize(
     ("arguments", "status", "line"),
     [
-        ([], 2, "the first argument is list, check or time, got ''"),
-        (["sing"], 2, "the first argument is list, check or time, got 'sing'"),
+        ([], 2, f"{MODES_LINE}, got ''"),
+        (["sing"], 2, f"{MODES_LINE}, got 'sing'"),
         (["time"], 2, "time needs at least one --kernel NAME; see them with: list"),
         (["time", "--kernel"], 2, "option '--kernel' takes a value"),
         (
             ["time", "--kernel", "nil"],
             2,
-            "unknown kernel 'nil'; this program has 7, from 'count' to 'scratch'; "
+            "unknown kernel 'nil'; this program has 9, from 'count' to 'scratch'; "
             "see them with: list",
         ),
         (["time", "--repeats", "0"], 2, "--repeats takes a number from 1 to 100000, got '0'"),
@@ -149,7 +201,7 @@ def test_scratch_memory_is_aligned_and_kept_between_runs(in_c):
         ),
         (
             ["time", "--kernel", "count", "--cpu", "1000"],
-            1,
+            2,
             "cannot run on cpu 1000: Invalid argument; see which are online: "
             "/sys/devices/system/cpu/online",
         ),
@@ -161,10 +213,10 @@ def test_what_is_wrong_is_one_line(in_c, arguments, status, line):
     program, emulator = in_c
     command = [*emulator, str(program.path), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (status, "", f"error: {line}\n")
-    with pytest.raises(DeviceError, match=r"^program: error: ") as raised:
+    assert (done.returncode, done.stdout, done.stderr) == (status, "", f"ponas error: {line}\n")
+    with pytest.raises(DeviceError, match=r"^program: ponas error: ") as raised:
         run(program.path, arguments, emulator=emulator)
-    assert str(raised.value) == f"program: error: {line}"
+    assert str(raised.value) == f"program: ponas error: {line}"
 
 
 def test_a_task_that_fails_fails_the_kernel(native):

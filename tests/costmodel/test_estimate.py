@@ -1,12 +1,16 @@
 import numpy as np
 import pytest
 from drawing import make_target, sample_network, small_network
+from formula_runner import SETTINGS, FormulaRunner
 
 from costmodel import operations
+from costmodel.calibration.calibrate import calibrate
+from costmodel.calibration.store import save_calibration
 from costmodel.errors import InputError
 from costmodel.estimate import Estimator
 from costmodel.network import Network
 from costmodel.program import assemble
+from costmodel.protocol import Protocol
 
 NETWORK = small_network()
 
@@ -42,12 +46,20 @@ def test_a_calibrated_estimate_says_so_and_its_interval_is_at_least_that_of_the_
     assert high == pytest.approx(found.latency_ms * max(1 / (1 - error), factor), rel=1e-4)
 
 
-def test_a_network_unlike_those_that_were_timed_has_a_wider_interval(estimator):
+def test_a_network_unlike_those_that_were_timed_has_a_wider_interval(store, profile, tmp_path):
+    journal = tmp_path / "journal.jsonl"
+    uneven = FormulaRunner(ripple=lambda kernel: 1 + 0.2 * np.sin(2 * np.log2(kernel.flops)))
+    result = calibrate(
+        profile.target(), uneven, sample_network, protocol=Protocol(), settings=SETTINGS,
+        journal_path=journal,
+    )  # fmt: skip
+    saved = save_calibration(store, profile, result, space="test", journal=journal)
     strange = Network((56, 56, 256))
     strange.conv2d(Network.INPUT, filters=256, kernel=(1, 9), stride=(3, 1))
-    known, found = estimator.estimate(NETWORK), estimator.estimate(strange)
-    width = [e.latency_interval_ms[1] / e.latency_interval_ms[0] for e in (known, found)]
-    assert width[1] > width[0]
+    alike = [sample_network(np.random.default_rng(seed))[1] for seed in range(4)]
+    found = [Estimator(saved).estimate(network) for network in (*alike, strange)]
+    *widths, widest = (e.latency_interval_ms[1] / e.latency_interval_ms[0] for e in found)
+    assert all(width < widest for width in widths)
 
 
 def test_an_uncalibrated_estimate_says_so_and_adds_nothing_to_the_rooflines(uncalibrated):

@@ -127,6 +127,30 @@ def test_a_failure_is_recorded_with_its_reason(path):
     assert (found.error, found.rounds) == ("the process crashed", ())
 
 
+def test_choices_and_the_reference_are_kept_beside_the_measurements(path):
+    journal = Journal(path, HEADER)
+    journal.choose("first", [POOL, POOL])
+    journal.add(measurement("a"))
+    journal.refer({"s": 1e-4})
+    journal.choose("second", [])
+    journal.refer({"s": 2e-4})
+    journal.close()
+    again = Journal(path, HEADER)
+    again.close()
+    assert again.choices == {"first": (POOL, POOL), "second": ()}
+    assert again.reference == {"s": 2e-4}
+    assert read_measurements(path) == (measurement("a"),)
+
+
+def test_a_reference_that_has_not_changed_is_not_written_again(path):
+    journal = Journal(path, HEADER)
+    journal.refer({"s": 1e-4})
+    before = path.read_text()
+    journal.refer({"s": 1e-4})
+    journal.close()
+    assert path.read_text() == before
+
+
 def test_opening_a_journal_never_leaves_less_than_there_was(path, monkeypatch):
     """A full disk while the torn line is cut off: the old file is still whole."""
     before = written(path, "a", "b")
