@@ -17,6 +17,7 @@ from pydantic_core import ErrorDetails
 from costmodel.calibration.card import ErrorCard
 from costmodel.errors import InputError
 from costmodel.protocol import Protocol
+from costmodel.runners.reach import Reach
 from costmodel.target import CpuTarget, GpuTarget
 from costmodel.target_file import NamedTarget, StatedTarget, facts_of
 
@@ -59,8 +60,8 @@ class ProfileFile(BaseModel):
     format: Literal[2]
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
     description: str
-    runner: Literal["local"] | None = None
-    """How kernels reach the device; where there is no way yet, it can be estimated only."""
+    runner: Reach | None = None
+    """How kernels reach the device, as last calibrated; without one it is estimated only."""
     target: NamedTarget
     """``host`` and ``host-all``: read off the machine that asks."""
     sources: dict[str, str] = Field(default_factory=dict)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from costmodel.errors import InputError
@@ -119,6 +119,13 @@ class CpuTarget(Target):
     def peak_gflops(self) -> float:
         per_cycle = 2 * self.vector_lanes * self.fma_per_cycle * self.cores
         return per_cycle * self.frequency_mhz / 1e3
+
+    def with_cores(self, cores: int) -> CpuTarget:
+        """The same core, so many of them; InputError below one."""
+        tvm = dict(self.tvm)
+        if "num-cores" in tvm:
+            tvm["num-cores"] = cores
+        return replace(self, cores=cores, tvm=tuple(sorted(tvm.items())))
 
     @property
     def _decisive(self) -> tuple[Any, ...]:

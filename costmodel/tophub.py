@@ -30,7 +30,7 @@ Knob = int | tuple[int, ...] | tuple[str, ...]
 
 ARM_PROFILES: Mapping[str, str] = MappingProxyType(
     {
-        "bcm2837": "raspberry-pi-3",
+        "bcm2837": "raspberry-pi-3b",
         "rk3399": "rk3399-a72",
         "kirin970": "kirin970-a73",
         "pynq": "pynq-z1-a9",

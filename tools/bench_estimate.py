@@ -39,7 +39,7 @@ TABLE2_MFP_OPS = {
     "kws12": 17.2,
 }  # fmt: skip
 """Printed in Table II of the paper."""
-PROFILES = ("host-cpu", "odroid-xu3-a15", "raspberry-pi-4", "gtx-1080ti")
+PROFILES = ("host-cpu", "odroid-xu3-a15", "raspberry-pi-4b", "gtx-1080ti")
 """Devices whose cold cost is timed."""
 LOWERINGS = 5000
 

@@ -1,4 +1,4 @@
-"""Calibrates a profile of this machine on the paper's space of networks."""
+"""Calibrates a profile on the paper's space of networks."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 QUICK_KERNELS, QUICK_OVERHEAD, QUICK_HELD_OUT, QUICK_MINUTES = 140, 6, 12, 2.0
 """A calibration for the impatient: about a minute, and some points of error more."""
+QUICK_MAX_ROUNDS = 4
+"""On a machine that never keeps still, ten rounds of everything take several times as long."""
 
 
 def quick_settings() -> CalibrationSettings:
@@ -22,6 +24,7 @@ def quick_settings() -> CalibrationSettings:
     return CalibrationSettings(
         kernels=QUICK_KERNELS,
         overhead_networks=QUICK_OVERHEAD,
+        watched_networks=2,
         held_out_networks=QUICK_HELD_OUT,
         minutes=QUICK_MINUTES,
         space=PAPER_SPACE,
@@ -34,42 +37,63 @@ def overhead_networks(kernels: int) -> int:
 
 
 def calibrate_profile(
-    store: ProfileStore, profile: Profile, settings: CalibrationSettings, stages: Stages
+    store: ProfileStore,
+    profile: Profile,
+    settings: CalibrationSettings,
+    stages: Stages,
+    *,
+    hasty: bool = False,
+    force: bool = False,
 ) -> Profile:
-    """Times kernels and networks on the profile's device, fits and saves; goes on where killed."""
+    """Times kernels and networks on the profile's device, fits and saves; goes on where killed.
+
+    ``hasty``: at most `QUICK_MAX_ROUNDS` rounds, whatever the profile's protocol says. Raises
+    DeviceError where the device would give wrong figures, unless told to by ``force``.
+    """
+    from dataclasses import replace
+
     from costmodel.calibration.calibrate import calibrate
     from costmodel.calibration.store import save_calibration
+    from tools.device_check import device_words, look_at, refuse_spoiled
     from tools.places import open_runner
     from tools.task import PAPER_SPACE, sample_paper_space
 
+    protocol = profile.protocol
+    if hasty:
+        protocol = replace(protocol, max_rounds=max(protocol.rounds, QUICK_MAX_ROUNDS))
     journal = store.folder(profile.name) / "journal.jsonl"
     with open_runner(profile) as runner:
+        facts, findings = look_at(runner, profile)
+        if not force:
+            refuse_spoiled(findings)
+        for finding in findings:
+            if finding.level != "fine":
+                stages.line(f"{finding.topic}: {finding.text}")
         result = calibrate(
             profile.target(),
             runner,
             sample_paper_space,
-            protocol=profile.protocol,
+            protocol=protocol,
             settings=settings,
             journal_path=journal,
             on_progress=lambda p: stages.update(f"timing {p.stage}", p.done, p.total, p.note),
         )
     for failure in result.failed[:5]:
         stages.line(f"could not be measured: {failure}")
-    return save_calibration(store, profile, result, space=PAPER_SPACE, journal=journal)
+    device = device_words(profile, facts)
+    return save_calibration(
+        store, profile, result, space=PAPER_SPACE, journal=journal, device=device
+    )
 
 
 def card_line(profile: Profile) -> str:
     """One line on how far a profile's estimates can be trusted."""
     facts = profile.calibration()
     if facts is None:
-        cure = (
-            f"calibrate it with: ponas calibrate {profile.name}"
-            if profile.file.runner
-            else "it cannot be measured from here"
-        )
+        how = "" if profile.file.runner else " --ssh HOST (or another way; see --help)"
         return (
             f"{profile.name} is not calibrated here: its latencies are roofline estimates and may "
-            f"be off by a factor of three; {cure}"
+            f"be off by a factor of three; calibrate it with: ponas calibrate {profile.name}{how}"
         )
     card = facts.error
     return (

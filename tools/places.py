@@ -47,13 +47,13 @@ def open_estimator(profile: Profile) -> Estimator:
 
 
 def open_runner(profile: Profile) -> Runner:
-    """What measures on a profile's device; InputError where nothing can from here."""
+    """What measures on a profile's device; InputError where no way to it is known."""
     from costmodel.errors import InputError
-    from costmodel.runners.local import LocalRunner
+    from costmodel.runners import reach
 
     if profile.file.runner is None:
         raise InputError(
-            f"profile '{profile.name}' cannot be measured from here, only estimated; "
-            "measure this machine as host-cpu"
+            f"how to reach '{profile.name}' is not known; say it with --ssh HOST, --command, --rpc "
+            f"or --tracker, as in: ponas calibrate {profile.name} --ssh HOST"
         )
-    return LocalRunner()
+    return reach.open_runner(profile.file.runner, profile.target())

@@ -52,6 +52,8 @@ def calibrate(
     Everything measured is in the journal at once; called again with the same arguments, it goes
     on from there. A job that fails is tried once more after the others of its batch and once in
     each later call, then set aside. Raises DeviceError where too little could be measured.
+
+    A journal of other arguments that is at ``journal_path`` is kept beside it under another name.
     """
     header = journal_header(target, settings, protocol)
     journal = Journal(journal_path, header)

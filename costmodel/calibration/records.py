@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -120,11 +121,18 @@ class Journal:
     """An append-only file of a calibration; a torn last line is as if it had not been written."""
 
     def __init__(self, path: Path, header: Header) -> None:
-        """Opens the journal, or starts it afresh where there is none of the same header."""
+        """Opens the journal, or starts it afresh where there is none of the same header.
+
+        One of another header that has measurements is set aside under another name.
+        """
         self._lines: list[Line] = []
+        self.set_aside: Path | None = None
+        """Where the journal of another header is now."""
         lines = list(_whole_lines(path))
         if lines and lines[0] == header.model_dump_json():
             self._lines = [_parse(path, n, line) for n, line in enumerate(lines[1:], 2)]
+        elif len(lines) > 1:
+            self.set_aside = path.replace(_free_name(path))
         self.measurements = [line for line in self._lines if isinstance(line, Measurement)]
         """Every attempt, in order."""
         self.choices = {
@@ -178,6 +186,12 @@ def read_measurements(path: Path) -> tuple[Measurement, ...]:
         raise InputError(f"the measurements {path} are missing or empty; calibrate again")
     parsed = (_parse(path, number, line) for number, line in enumerate(lines[1:], 2))
     return tuple(line for line in parsed if isinstance(line, Measurement))
+
+
+def _free_name(path: Path) -> Path:
+    """``journal-1.jsonl`` beside ``journal.jsonl``, or the first such name that is free."""
+    names = (path.with_stem(f"{path.stem}-{number}") for number in count(1))
+    return next(name for name in names if not name.exists())
 
 
 def _whole_lines(path: Path) -> Iterator[str]:

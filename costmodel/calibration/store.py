@@ -24,10 +24,17 @@ from costmodel.regressor import RatioModel
 
 
 def save_calibration(
-    store: ProfileStore, profile: Profile, result: Calibrated, *, space: str, journal: Path
+    store: ProfileStore,
+    profile: Profile,
+    result: Calibrated,
+    *,
+    space: str,
+    journal: Path,
+    device: str = "",
 ) -> Profile:
     """Keeps model, measurements and card in the user's own copy of the profile.
 
+    ``device``: what was measured on, for people; empty for this machine.
     The profile names the model by its digest and is written last: a crash in between leaves the
     earlier calibration, reported as damaged at worst, never a wrong pair.
     """
@@ -39,7 +46,7 @@ def save_calibration(
     journal.replace(folder / MEASUREMENTS_FILE)
     facts = CalibrationFacts(
         measured_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        origin=f"measured on {_machine()} with TVM {tvm.__version__}",
+        origin=f"measured on {device or _machine()} with TVM {tvm.__version__}",
         space=space,
         target=profile.target(),
         kernels=result.kernels,

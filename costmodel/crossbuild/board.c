@@ -1,5 +1,5 @@
 /* What a stock TVM RPC server lacks, in a shared library that is uploaded to it: reading files that
- * have no size (/proc, /sys), choosing processors, filling arrays with numbers.
+ * have no size (/proc, /sys), choosing processors, filling arrays with numbers, looking at them.
  *
  * Linked without a C library: its few functions are those of the process that loads it. */
 #define _GNU_SOURCE
@@ -12,7 +12,8 @@
 
 #include "program.h"
 
-enum { INTEGER = 1, TENSOR_POINTER = 7, TENSOR_OBJECT = 70, OBJECT_HEADER = 24 };
+/* Of tvm/ffi/c_api.h. */
+enum { INTEGER = 1, REAL = 3, TENSOR_OBJECT = 70, OBJECT_HEADER = 24 };
 
 static const Tensor *tensor_of(const Any *any) {
   if (any->type_index == TENSOR_OBJECT)
@@ -32,6 +33,19 @@ static int give(Any *result, int64_t number) {
   return 0;
 }
 
+static int64_t count_of(const Tensor *tensor) {
+  int64_t total = 1;
+  for (int32_t i = 0; i < tensor->ndim; i++) total *= tensor->shape[i];
+  return total;
+}
+
+static double real_of(const Any *any) {
+  double number;
+  if (any->type_index != REAL) return (double)any->value.integer;
+  memcpy(&number, &any->value, sizeof number);
+  return number;
+}
+
 /* Text of a file, as much of it as fits; its bytes, or -1 where it cannot be read. */
 static int64_t read_text(const char *path, char *text, int64_t room) {
   int file = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
@@ -48,8 +62,8 @@ static int64_t read_text(const char *path, char *text, int64_t room) {
   return count;
 }
 
-/* (pattern, room): writes path, NUL, text, NUL of each file into room; bytes written, or -1 where
- * the room may have been too small. */
+/* (pattern, room): writes path, NUL, bytes of the text as int64_t, text of each file into room;
+ * bytes written, or -1 where the room may have been too small. */
 int __tvm_ffi_ponas_read(void *self, Any *arguments, int32_t count, Any *result) {
   char *out = bytes_of(&arguments[1]);
   int64_t room = tensor_of(&arguments[1])->shape[0], used = 0;
@@ -58,14 +72,14 @@ int __tvm_ffi_ponas_read(void *self, Any *arguments, int32_t count, Any *result)
   if (glob(bytes_of(&arguments[0]), 0, NULL, &found)) return give(result, 0);
   for (size_t i = 0; i < found.gl_pathc; i++) {
     const char *path = found.gl_pathv[i];
-    int64_t length = (int64_t)strlen(path) + 1, text;
-    if (used + length + 1 >= room) { used = -1; break; }
-    memcpy(out + used, path, (size_t)length);
-    text = read_text(path, out + used + length, room - used - length - 1);
+    int64_t start = used + (int64_t)strlen(path) + 1, text = sizeof text;
+    if (start + text >= room) { used = -1; break; }
+    text = read_text(path, out + start + sizeof text, room - start - text);
     if (text < 0) continue;
-    used += length + text + 1;
+    memcpy(out + used, path, (size_t)(start - used));
+    memcpy(out + start, &text, sizeof text);
+    used = start + (int64_t)sizeof text + text;
     if (used >= room) { used = -1; break; }
-    out[used - 1] = 0;
   }
   globfree(&found);
   return give(result, used);
@@ -81,18 +95,26 @@ int __tvm_ffi_ponas_pin(void *self, Any *arguments, int32_t count, Any *result) 
   return give(result, sched_setaffinity(0, sizeof set, &set) ? errno : 0);
 }
 
-/* (array, seed): numbers from -1 to 1 (Marsaglia's xorshift, 2003); their count. */
+/* (array, seed, peak): numbers from -peak to peak (Marsaglia's xorshift, 2003); their count. */
 int __tvm_ffi_ponas_fill(void *self, Any *arguments, int32_t count, Any *result) {
-  const Tensor *tensor = tensor_of(&arguments[0]);
+  int64_t total = count_of(tensor_of(&arguments[0]));
   float *numbers = (float *)(void *)bytes_of(&arguments[0]);
   uint32_t state = (uint32_t)arguments[1].value.integer * 2654435761u + 1u;
-  int64_t total = 1;
+  float scale = (float)real_of(&arguments[2]) * 0x1p-31f;
   (void)self, (void)count;
-  for (int32_t i = 0; i < tensor->ndim; i++) total *= tensor->shape[i];
   if (state == 0) state = 1;
   for (int64_t i = 0; i < total; i++) {
     state ^= state << 13, state ^= state >> 17, state ^= state << 5;
-    numbers[i] = (float)(int32_t)state * 0x1p-31f;
+    numbers[i] = scale * (float)(int32_t)state;
   }
   return give(result, total);
+}
+
+/* (array): how many of its numbers are not finite. */
+int __tvm_ffi_ponas_strange(void *self, Any *arguments, int32_t count, Any *result) {
+  int64_t total = count_of(tensor_of(&arguments[0])), strange = 0;
+  const float *numbers = (const float *)(void *)bytes_of(&arguments[0]);
+  (void)self, (void)count;
+  for (int64_t i = 0; i < total; i++) strange += !(numbers[i] - numbers[i] == 0);
+  return give(result, strange);
 }

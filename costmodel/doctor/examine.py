@@ -15,7 +15,7 @@ FREQUENCY_SHARE = 0.03
 HOT_C = 80.0
 """Most boards throttle from 80 to 95 °C."""
 BUSY_LOAD = 0.5
-"""Load of an idle device, at most; its own measuring adds one for each thread."""
+"""Load of an idle device, at most."""
 LEAST_MEMORY_MB = 128.0
 """The largest kernels and their program take some tens of megabytes."""
 _SLOW_CLOCKS = ("hpet", "acpi_pm", "jiffies", "refined-jiffies", "pit")
@@ -45,8 +45,8 @@ def examine(
     profile); its governor and frequency are then worth a doubt only.
     """
     if not isinstance(target, CpuTarget):
-        return (*_memory(facts), *_load(facts, 1))
-    cpus = protocol.cpus or facts.processors[: target.cores]
+        return (*_memory(facts), *_load(facts))
+    cpus = (protocol.cpus or facts.processors)[: target.cores]
     worst: Level = "doubtful" if shared else "spoils"
     return (
         *_processors(facts, cpus, target),
@@ -54,7 +54,7 @@ def examine(
         *_governor(facts, cpus, protocol, worst),
         *_frequency(facts, cpus, target, worst),
         *_temperature(facts, protocol),
-        *_load(facts, 1),
+        *_load(facts),
         *_memory(facts),
         *_clock(facts),
     )
@@ -74,12 +74,11 @@ def _processors(facts: DeviceFacts, cpus: Sequence[int], target: CpuTarget) -> I
     elif len(cpus) < target.cores:
         yield Finding(
             "spoils", "processors",
-            f"the profile has {target.cores} cores, --cpus names {len(cpus)} of {online}",
-            "name as many processors as the profile has cores",
+            f"kernels use {target.cores} cores, timed on {_listed(cpus)} of {online}",
+            "name as many processors with --cpus, or give fewer --threads",
         )  # fmt: skip
     else:
-        used = _listed(cpus[: target.cores])
-        yield Finding("fine", "processors", f"{online} online, timed on {used}")
+        yield Finding("fine", "processors", f"{online} online, timed on {_listed(cpus)}")
 
 
 def _core_types(facts: DeviceFacts, cpus: Sequence[int], target: CpuTarget) -> Iterator[Finding]:
@@ -153,7 +152,7 @@ def _temperature(facts: DeviceFacts, protocol: Protocol) -> Iterator[Finding]:
         if protocol.max_temperature_c is not None:
             yield Finding(
                 "spoils", "temperature", "the protocol has a limit, the device no thermometer",
-                "leave max_temperature_c out of the protocol",
+                "--max-temperature-c none",
             )  # fmt: skip
         return
     limit = protocol.max_temperature_c or HOT_C
@@ -166,10 +165,10 @@ def _temperature(facts: DeviceFacts, protocol: Protocol) -> Iterator[Finding]:
         yield Finding("fine", "temperature", f"{facts.celsius:.0f} °C")
 
 
-def _load(facts: DeviceFacts, own: float) -> Iterator[Finding]:
+def _load(facts: DeviceFacts) -> Iterator[Finding]:
     if facts.load is None:
         return
-    if facts.load > BUSY_LOAD + own:
+    if facts.load > BUSY_LOAD:
         yield Finding(
             "doubtful", "load", f"{facts.load:.2f} processes run or wait", "see which with: top",
         )  # fmt: skip

@@ -280,7 +280,7 @@ def _await_cool(lane: Lane, protocol: Protocol) -> None:
         if celsius is None:
             raise DeviceError(
                 f"{lane.name} does not tell its temperature, so max_temperature_c "
-                f"{protocol.max_temperature_c:g} cannot be kept; leave it out of the protocol"
+                f"{protocol.max_temperature_c:g} cannot be kept; give --max-temperature-c none"
             )
         if celsius <= protocol.max_temperature_c:
             return

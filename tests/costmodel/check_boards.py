@@ -26,7 +26,7 @@ from costmodel.target import freeze_tvm_target
 
 BOARDS = (
     "odroid-xu3-a7", "pynq-z1-a9", "odroid-xu3-a15",
-    "raspberry-pi-3", "raspberry-pi-4", "raspberry-pi-5",
+    "raspberry-pi-3b", "raspberry-pi-4b", "raspberry-pi-5",
 )  # fmt: skip
 """One of each core: Cortex-A7, A9, A15, A53, A72, A76."""
 

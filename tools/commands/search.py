@@ -222,7 +222,7 @@ def calibrate_if_needed(name: str, progress: Stages) -> Profile:
     if profile.calibration() is not None or profile.file.runner is None:
         return profile
     progress.line(f"calibrating {name}: timing kernels on this machine (about a minute)")
-    return calibrate_profile(store, profile, quick_settings(), progress)
+    return calibrate_profile(store, profile, quick_settings(), progress, hasty=True)
 
 
 def _given(context: click.Context, name: str) -> bool:
