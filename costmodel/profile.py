@@ -50,6 +50,9 @@ class CalibrationFacts(BaseModel):
     """Jobs that could not be measured, with the reason."""
     model_sha256: str
     """Of the model file beside."""
+    schedules: Literal["fastest", "roofline"] = "fastest"
+    """Which schedule speaks for a kernel: the fastest predicted, or, where a runtime of the user's
+    own ran it, that of the smallest roofline (`costmodel.calibration.described`)."""
 
 
 class ProfileFile(BaseModel):

@@ -54,9 +54,13 @@ class Target(ABC):
         """Channels allocated for ``channels`` of them between two kernels."""
         return -(-channels // self.channel_block) * self.channel_block
 
+    def stated_tvm(self) -> dict[str, Any]:
+        """TVM's target as the profile states it; see `tvm_dict` for what TVM is given."""
+        return {key: list(v) if isinstance(v, tuple) else v for key, v in self.tvm}
+
     def tvm_dict(self) -> dict[str, Any]:
         """The target in the form that TVM takes."""
-        given = {key: list(v) if isinstance(v, tuple) else v for key, v in self.tvm}
+        given = self.stated_tvm()
         if str(given.get("mtriple", "")).startswith("arm"):
             given["cl-opt"] = [*given.get("cl-opt", []), ARMV7_OPTION]
         return given

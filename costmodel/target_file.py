@@ -24,7 +24,7 @@ def facts_of(target: Target) -> tuple[str, ...]:
 def target_to_file(target: Target) -> dict[str, Any]:
     """The facts with their kind, as JSON takes them."""
     kind = next(name for name, of in KINDS.items() if isinstance(target, of))
-    return {"kind": kind, **asdict(target), "tvm": target.tvm_dict()}
+    return {"kind": kind, **asdict(target), "tvm": target.stated_tvm()}
 
 
 def _facts_from_file(value: object) -> object:

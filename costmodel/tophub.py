@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, cast, get_args
@@ -23,7 +23,7 @@ from costmodel.kernels import ConvKernel
 from costmodel.loopnest import LoopNest
 from costmodel.schedules.family import Schedule
 from costmodel.schedules.spatial_pack import SpatialPackConvolution, schedule_of
-from costmodel.target import CpuTarget, Target, freeze_tvm_target
+from costmodel.target import Target
 
 Op = Literal["direct_conv2d", "winograd_conv2d", "depthwise_conv2d"]
 Knob = int | tuple[int, ...] | tuple[str, ...]
@@ -36,11 +36,8 @@ ARM_PROFILES: Mapping[str, str] = MappingProxyType(
         "pynq": "pynq-z1-a9",
     }
 )
-"""Board as TopHub calls it -> profile of the cores that ran the kernels."""
-ARM_CORES: Mapping[str, int] = MappingProxyType(
-    {"bcm2837": 4, "rk3399": 2, "kirin970": 4, "pynq": 2}
-)
-"""Cores that a kernel used: all of the big ones (TVM's thread pool takes these)."""
+"""Board as TopHub calls it -> profile of the cores that ran the kernels: all of the big ones, which
+TVM's thread pool takes."""
 CUDA_PROFILES: Mapping[str, str] = MappingProxyType(
     {"1080ti": "gtx-1080ti", "tx2": "jetson-tx2", "jetson-nano": "jetson-nano"}
 )
@@ -100,15 +97,6 @@ class Record:
         if (schedule := self.schedule) is not None:
             return _SPATIAL_PACK.describe(self.kernel, schedule, target)
         return tophub_arm.DESCRIPTIONS[self.op](self.kernel, self.knobs)
-
-
-def target_of(board: str, profile_target: Target) -> Target:
-    """What the kernels of a board ran on: the target of its profile, on all big cores of a CPU."""
-    if not isinstance(profile_target, CpuTarget):
-        return profile_target
-    cores = ARM_CORES[board]
-    tvm = {**profile_target.tvm_dict(), "num-cores": cores}
-    return replace(profile_target, tvm=freeze_tvm_target(tvm), cores=cores)
 
 
 def read_records(path: Path) -> Iterator[Record]:

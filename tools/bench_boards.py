@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 
 from costmodel.regressor import NORMAL_80, fit
 from costmodel.target import CpuTarget, Target
-from costmodel.tophub import PROFILES, Record, read_records
+from costmodel.tophub import ARM_PROFILES, PROFILES, Record, read_records
 from tools.ablation import Table, Timed, left_out, lowered, operations, settings
 from tools.bench import print_line
 from tools.places import profile_store
@@ -34,8 +34,6 @@ BARS: Mapping[str, float] = MappingProxyType(
     }
 )  # fmt: skip
 """Mean relative errors to stay below."""
-CORES: Mapping[str, int] = MappingProxyType({"bcm2837": 4, "rk3399": 2, "kirin970": 4, "pynq": 2})
-"""Cores that ran the kernels: all big ones; profiles speak of one."""
 UNWRITTEN_GB_PER_S = 100.0
 """Memory as the ARM records seem to know it, inferred from them: a dense layer's 5.1 MB of weights
 took 0.33 ms on a Raspberry Pi 3, 15 GB/s of a memory that has 4. The likely cause is that AutoTVM
@@ -66,7 +64,7 @@ def main() -> None:
         for view in views:
             table = view(timed[board], targets[board])
             jobs.append((left_out_of, (table, _groups(timed[board]), folds, repeats)))
-    arm = [board for board in boards if board in CORES]
+    arm = [board for board in boards if board in ARM_PROFILES]
     for board in arm[:1] if options.quick else arm:
         tables = {other: lowered(timed[other], targets[other]) for other in arm}
         jobs.append((transfer, (tables, board, 1 if options.quick else repeats)))
@@ -129,7 +127,7 @@ def transfer(tables: Mapping[str, Table], board: str, repeats: int) -> dict[str,
 
 def _read(path: Path) -> tuple[dict[str, list[Timed]], dict[str, Target]]:
     store = profile_store()
-    targets = {board: _as_measured(board, store.get(PROFILES[board]).target()) for board in BARS}
+    targets = {board: _as_measured(store.get(PROFILES[board]).target()) for board in BARS}
     timed: dict[str, list[Timed]] = {board: [] for board in BARS}
     for record in read_records(path):
         if record.board in timed:
@@ -141,9 +139,9 @@ def _timed(record: Record, target: Target) -> Timed:
     return Timed(record.kernel, record.describe(target), record.seconds)
 
 
-def _as_measured(board: str, target: Target) -> Target:
+def _as_measured(target: Target) -> Target:
     if isinstance(target, CpuTarget):
-        return replace(target, cores=CORES[board], memory_gb_per_s=UNWRITTEN_GB_PER_S)
+        return replace(target, memory_gb_per_s=UNWRITTEN_GB_PER_S)
     return target
 
 

@@ -9,6 +9,7 @@ from tools.console import Stages
 if TYPE_CHECKING:
     from costmodel.calibration.calibrate import CalibrationSettings
     from costmodel.profile import Profile, ProfileStore
+    from costmodel.runners.contract import Runner
 
 QUICK_KERNELS, QUICK_OVERHEAD, QUICK_HELD_OUT, QUICK_MINUTES = 140, 6, 12, 2.0
 """A calibration for the impatient: about a minute, and some points of error more."""
@@ -42,13 +43,15 @@ def calibrate_profile(
     settings: CalibrationSettings,
     stages: Stages,
     *,
+    carried: Runner | None = None,
     hasty: bool = False,
     force: bool = False,
 ) -> Profile:
     """Times kernels and networks on the profile's device, fits and saves; goes on where killed.
 
-    ``hasty``: at most `QUICK_MAX_ROUNDS` rounds, whatever the profile's protocol says. Raises
-    DeviceError where the device would give wrong figures, unless told to by ``force``.
+    ``carried``: what was measured elsewhere, instead of the profile's device. ``hasty``: at most
+    `QUICK_MAX_ROUNDS` rounds, whatever the profile's protocol says. Raises DeviceError where the
+    device would give wrong figures, unless told to by ``force``.
     """
     from dataclasses import replace
 
@@ -62,7 +65,7 @@ def calibrate_profile(
     if hasty:
         protocol = replace(protocol, max_rounds=max(protocol.rounds, QUICK_MAX_ROUNDS))
     journal = store.folder(profile.name) / "journal.jsonl"
-    with open_runner(profile) as runner:
+    with carried or open_runner(profile) as runner:
         facts, findings = look_at(runner, profile)
         if not force:
             refuse_spoiled(findings)
@@ -80,10 +83,17 @@ def calibrate_profile(
         )
     for failure in result.failed[:5]:
         stages.line(f"could not be measured: {failure}")
-    device = device_words(profile, facts)
+    way = "a device that a bundle was carried to" if carried else _way(profile)
+    device = device_words(way, facts) if way else ""
     return save_calibration(
         store, profile, result, space=PAPER_SPACE, journal=journal, device=device
     )
+
+
+def _way(profile: Profile) -> str:
+    """How the device was reached; empty for this machine, which says more of itself."""
+    reach = profile.file.runner
+    return "" if reach is None or reach.kind == "local" else reach.words
 
 
 def card_line(profile: Profile) -> str:
@@ -98,6 +108,6 @@ def card_line(profile: Profile) -> str:
     card = facts.error
     return (
         f"{profile.name}: mean error {card.mape:.1%}, {card.within_5:.0%} within ±5 %, "
-        f"{card.within_10:.0%} within ±10 % of {card.networks} held-out networks "
+        f"{card.within_10:.0%} within ±10 % of {card.networks} held-out {card.of} "
         f"({facts.kernels} kernels, {facts.measured_at[:10]}, {facts.origin})"
     )

@@ -58,17 +58,11 @@ def refuse_spoiled(findings: Sequence[Finding]) -> None:
     )
 
 
-def device_words(profile: Profile, facts: DeviceFacts) -> str:
-    """What was measured on, for people; empty for this machine, which says more of itself."""
-    from costmodel.runners.reach import Local
-
-    reach = profile.file.runner
-    if reach is None or isinstance(reach, Local):
-        return ""
-    cores = sorted({*facts.cores.values()})
-    known = [", ".join(cores) or facts.model, facts.kernel]
-    about = ", ".join(part for part in known if part)
-    return f"{reach.words} ({about})" if about else reach.words
+def device_words(way: str, facts: DeviceFacts) -> str:
+    """What was measured on, for people: the way to it, and what it says of itself."""
+    cores = ", ".join(sorted({*facts.cores.values()})) or facts.model
+    about = ", ".join(part for part in (cores, facts.kernel) if part)
+    return f"{way} ({about})" if about else way
 
 
 def _versions(profile: Profile, facts: DeviceFacts) -> tuple[Finding, ...]:

@@ -50,11 +50,16 @@ def parse_cell(text: str) -> Cell:
     )
 
 
+def executed(cell: Cell, execution: Execution) -> Cell:
+    """What of a cell runs; cells of which the same runs have equal networks."""
+    return _EDGES_OF[execution](cell)
+
+
 def network_of(cell: Cell, execution: Execution, *, cells: int = CELLS) -> Network:
     """The network of a cell: [32, 32, 3] to 10 classes, ``cells`` cells in each of 3 stages."""
     network = Network(INPUT_SHAPE)
     value = _convolution(network, Network.INPUT, CHANNELS, 3)
-    edges = _EDGES_OF[execution](cell)
+    edges = executed(cell, execution)
     for stage in range(STAGES):
         if stage:
             value = _reduction(network, value)

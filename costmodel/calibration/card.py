@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -28,7 +29,10 @@ class ErrorCard(BaseModel):
     interval: float
     """|predicted / measured - 1| that 80 % of networks stay within."""
     networks: int
+    """How many were held out; see ``of``."""
     split: str = SPLIT
+    of: Literal["networks", "kernels"] = "networks"
+    """What was held out."""
 
 
 def make_card(predicted: Sequence[float], measured: Sequence[float]) -> ErrorCard:

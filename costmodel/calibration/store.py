@@ -9,6 +9,7 @@ from pathlib import Path
 
 from costmodel.cache import PredictionCache
 from costmodel.calibration.calibrate import Calibrated
+from costmodel.calibration.described import DescribedPredictor
 from costmodel.errors import InputError
 from costmodel.features import NAMES
 from costmodel.host import processor_name
@@ -56,7 +57,7 @@ def save_calibration(
         error=result.card,
         held_out=[(name, p * 1e3, m * 1e3) for name, p, m in result.held_out],
         failed=list(result.failed),
-        model_sha256=_sha256(folder / MODEL_FILE),
+        model_sha256=sha256(folder / MODEL_FILE),
     )
     return store.save(profile.file.model_copy(update={"calibration": facts}))
 
@@ -70,7 +71,7 @@ def load_predictor(profile: Profile, cache: PredictionCache | None = None) -> Pr
     if facts is None:
         return Predictor(profile.target(), None, Overhead(), cache)
     path = profile.folder / MODEL_FILE
-    if not path.is_file() or _sha256(path) != facts.model_sha256:
+    if not path.is_file() or sha256(path) != facts.model_sha256:
         raise InputError(
             f"the model of profile '{profile.name}' is missing or damaged; "
             f"calibrate again: ponas calibrate {profile.name}"
@@ -82,12 +83,14 @@ def load_predictor(profile: Profile, cache: PredictionCache | None = None) -> Pr
         model = RatioModel.load(path, NAMES)
     except InputError as error:
         raise InputError(f"{error}: ponas calibrate {profile.name}") from error
-    return Predictor(profile.target(), model, overhead, cache, facts.model_sha256)
+    kind = DescribedPredictor if facts.schedules == "roofline" else Predictor
+    return kind(profile.target(), model, overhead, cache, facts.model_sha256)
 
 
 def _machine() -> str:
     return f"{platform.machine()} {platform.system()}, {processor_name()}"
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """What a profile knows its model file by."""
     return hashlib.sha256(path.read_bytes()).hexdigest()

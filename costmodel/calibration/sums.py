@@ -1,8 +1,9 @@
 """A calibration from timings of whole networks in a runtime of the user's own.
 
-Kernels of ours cannot run there, so that a schedule only describes a kernel: the one of the
-smallest roofline does. The model is the product's own, `RatioModel` and `Overhead`; its process is
-fitted to sums of kernels (`costmodel.calibration.additive`). Error card: networks left out in turn.
+Kernels of ours cannot run there, so that a schedule only describes a kernel
+(`costmodel.calibration.described`). The model is the product's own, `RatioModel` and `Overhead`;
+its process is fitted to sums of kernels (`costmodel.calibration.additive`). Error card: networks
+left out in turn.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ from threadpoolctl import threadpool_limits
 
 from costmodel.calibration.additive import Additive, Sums, fit_additive
 from costmodel.calibration.card import ErrorCard, make_card
+from costmodel.calibration.described import describing_schedule
 from costmodel.errors import InputError
 from costmodel.features import NAMES, rows_and_bounds
 from costmodel.forest import Forest
 from costmodel.kernels import Kernel
-from costmodel.predictor import Overhead, Predictor, argument_bytes
+from costmodel.predictor import Overhead, argument_bytes
 from costmodel.regressor import COVERAGE, NORMAL_80, RatioModel
 from costmodel.schedules.registry import describe
 from costmodel.target import Target
@@ -49,6 +51,12 @@ class FromSums:
     kernels: int
     """Distinct kernels of the networks."""
 
+    @property
+    def log_error(self) -> float:
+        """Mean of |log(predicted / measured)| of the networks left out."""
+        predicted, measured = np.array(self.held_out).T
+        return float(np.abs(np.log(predicted / measured)).mean())
+
 
 def fit_sums(
     networks: Sequence[Sequence[Kernel]], seconds: Sequence[float], target: Target
@@ -60,6 +68,7 @@ def fit_sums(
     """
     _check(networks, seconds)
     table = _Table(networks, target)
+    _check_enough(table.identities)
     # In an order of their own, so that the one given does not matter.
     order = sorted(range(len(networks)), key=lambda i: (table.identities[i], seconds[i]))
     counts, times = table.counts[order], np.asarray(seconds, np.float64)[order]
@@ -82,6 +91,20 @@ def fit_sums(
     )
 
 
+def fit_best(
+    readings: Mapping[str, Sequence[Sequence[Kernel]]], seconds: Sequence[float], target: Target
+) -> tuple[str, FromSums]:
+    """Fits each reading of the same networks and keeps the one that predicts best.
+
+    Runtimes run one description of a network as different kernels; which ones, these timings say:
+    the smallest mean |log error| of networks left out is kept, the earlier reading where two are
+    alike. Raises as `fit_sums` does.
+    """
+    fits = {name: fit_sums(networks, seconds, target) for name, networks in readings.items()}
+    name = min(fits, key=lambda reading: fits[reading].log_error)
+    return name, fits[name]
+
+
 def predict_sums(
     model: RatioModel, overhead: Overhead, networks: Sequence[Sequence[Kernel]], target: Target
 ) -> Vector:
@@ -98,10 +121,13 @@ def _check(networks: Sequence[Sequence[Kernel]], seconds: Sequence[float]) -> No
         raise InputError(f"a network's time must be positive, got {wrong[0]} s")
     if not all(networks):
         raise InputError("a network without kernels has no time to learn from")
-    distinct = len({_identity(kernels) for kernels in networks})
+
+
+def _check_enough(identities: Sequence[object]) -> None:
+    distinct = len(set(identities))
     if distinct < MINIMUM_NETWORKS:
         raise InputError(
-            f"timings of {distinct} different networks are too few; "
+            f"timings of {distinct} networks whose kernels differ are too few; "
             f"at least {MINIMUM_NETWORKS} are needed"
         )
 
@@ -110,30 +136,30 @@ class _Table:
     """Networks as counts of their distinct kernels, in the order of their keys."""
 
     def __init__(self, networks: Sequence[Sequence[Kernel]], target: Target) -> None:
-        by_key: Mapping[str, Kernel] = {k.key: k for kernels in networks for k in kernels}
-        keys = sorted(by_key)
-        place = {key: i for i, key in enumerate(keys)}
-        self.kernels = [by_key[key] for key in keys]
-        self.identities = [_identity(kernels) for kernels in networks]
-        self.counts = np.zeros((len(networks), len(keys)))
-        for row, kernels in zip(self.counts, networks, strict=True):
-            for kernel in kernels:
-                row[place[kernel.key]] += 1
+        by_key: dict[str, Kernel] = {}
+        tallies = []
+        for kernels in networks:
+            keys = [kernel.key for kernel in kernels]
+            by_key.update(zip(keys, kernels, strict=True))
+            tallies.append(Counter(keys))
+        place = {key: i for i, key in enumerate(sorted(by_key))}
+        self.kernels = [by_key[key] for key in place]
+        self.identities = [tuple(sorted(tally.items())) for tally in tallies]
+        """Equal for networks of the same kernels."""
+        self.counts = np.zeros((len(networks), len(place)))
+        for row, tally in zip(self.counts, tallies, strict=True):
+            for key, count in tally.items():
+                row[place[key]] = count
         described = [_described(kernel, target) for kernel in self.kernels]
         self.rows = np.array([row for row, _ in described])
         self.bounds = np.array([bound for _, bound in described])
         self.bytes = np.array([argument_bytes(k, target) for k in self.kernels], np.float64)
 
 
-def _identity(kernels: Sequence[Kernel]) -> tuple[tuple[str, int], ...]:
-    """Equal for networks of the same kernels."""
-    return tuple(sorted(Counter(kernel.key for kernel in kernels).items()))
-
-
 @cache
 def _described(kernel: Kernel, target: Target) -> tuple[tuple[float, ...], float]:
     """Features and roofline seconds of a kernel under the schedule of the smallest roofline."""
-    schedule, _ = Predictor(target, None, Overhead()).rank(kernel)[0]
+    schedule = describing_schedule(kernel, target)
     rows, bounds = rows_and_bounds([describe(kernel, schedule, target)], target, kernel.flops)
     return tuple(rows[0]), float(bounds[0])
 

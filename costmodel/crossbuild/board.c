@@ -90,8 +90,10 @@ int __tvm_ffi_ponas_pin(void *self, Any *arguments, int32_t count, Any *result) 
   cpu_set_t set;
   (void)self;
   CPU_ZERO(&set);
-  for (int32_t i = 0; i < count; i++)
-    if (arguments[i].value.integer < CPU_SETSIZE) CPU_SET((size_t)arguments[i].value.integer, &set);
+  for (int32_t i = 0; i < count; i++) {
+    int64_t cpu = arguments[i].value.integer;
+    if (cpu >= 0 && cpu < CPU_SETSIZE) CPU_SET((size_t)cpu, &set);
+  }
   return give(result, sched_setaffinity(0, sizeof set, &set) ? errno : 0);
 }
 

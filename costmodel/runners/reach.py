@@ -85,7 +85,11 @@ def open_runner(reach: Reach, target: Target) -> Runner:
 
         return LocalRunner()
     if isinstance(reach, Rpc):
-        raise InputError("devices cannot be reached by RPC yet; use --ssh or --command")
+        from costmodel.runners.rpc import RpcRunner, TrackedRunner
+
+        if reach.key is None:
+            return RpcRunner(target, reach.address)
+        return TrackedRunner(target, reach.address, reach.key)
     if not isinstance(target, CpuTarget):
         raise InputError(
             "a GPU's kernels cannot be in a static program: measure it by --rpc or --bundle"

@@ -24,7 +24,7 @@ _SUCCESS, _REQUEST, _SUMMARY = 0, 4, 6
 _LONGEST_MESSAGE = 1 << 24
 _ANSWER_SECONDS = 10.0
 """Until a tracker that says nothing counts as gone."""
-_TURN_SECONDS = 5.0
+_TURN_SECONDS = 2.0
 """Of waiting for any board, before what other lanes have been given is looked at."""
 _PAUSE_SECONDS = 0.3
 """After a board that has been given back, which then is at the end of the tracker's queue."""
@@ -48,12 +48,15 @@ class Tracker:
 
     def boards(self) -> dict[str, list[Address]]:
         """Every board that the tracker knows, busy or free, by key."""
-        with self._asked([_SUMMARY], time.monotonic() + _ANSWER_SECONDS) as answer:
-            found: dict[str, list[Address]] = {}
-            for server in answer["server_info"]:
-                host, port = server["addr"]
-                key = str(server["key"]).removeprefix("server:")
-                found.setdefault(key, []).append(Address(str(host), int(port)))
+        found: dict[str, list[Address]] = {}
+        try:
+            with self._asked([_SUMMARY], time.monotonic() + _ANSWER_SECONDS) as answer:
+                for server in answer["server_info"]:
+                    host, port = server["addr"]
+                    key = str(server["key"]).removeprefix("server:")
+                    found.setdefault(key, []).append(Address(str(host), int(port)))
+        except TimeoutError:
+            raise TransportError(f"the tracker {self.address} does not answer") from None
         return {key: sorted(addresses) for key, addresses in found.items()}
 
     def request(self, key: str, until: float) -> Grant | None:
@@ -67,13 +70,12 @@ class Tracker:
 
     @contextmanager
     def _asked(self, message: Sequence[Any], until: float) -> Iterator[Any]:
-        """The tracker's answer; what goes wrong in taking it apart is the tracker's fault, too."""
+        """The tracker's answer; what goes wrong in taking it apart is the tracker's fault, too.
+
+        TimeoutError where a tracker that is there has no answer ``until`` then.
+        """
         try:
-            with self._connected() as connection:
-                connection.settimeout(_ANSWER_SECONDS)
-                connection.sendall(struct.pack("<i", _MAGIC))
-                if struct.unpack("<i", _received(connection, 4, time.monotonic() + 5))[0] != _MAGIC:
-                    raise ValueError
+            with self._greeted() as connection:
                 text = json.dumps(message).encode()
                 connection.sendall(struct.pack("<i", len(text)) + text)
                 (length,) = struct.unpack("<i", _received(connection, 4, until))
@@ -84,14 +86,35 @@ class Tracker:
                 raise ValueError
             yield value
         except TimeoutError:
-            if message[0] == _REQUEST:
-                raise
-            raise TransportError(f"the tracker {self.address} does not answer") from None
+            raise
         except (OSError, ValueError, TypeError, KeyError):
             raise TransportError(
                 f"{self.address} does not answer as a TVM RPC tracker does; one is started with: "
-                f"python -m tvm.exec.rpc_tracker --port {self.address.port}"
+                f"{self._start}"
             ) from None
+
+    def _greeted(self) -> socket.socket:
+        """A connection, after the exchange of magic numbers; a tracker that hangs says nothing."""
+        connection = self._connected()
+        try:
+            connection.settimeout(_ANSWER_SECONDS)
+            connection.sendall(struct.pack("<i", _MAGIC))
+            answer = _received(connection, 4, time.monotonic() + _ANSWER_SECONDS)
+            if struct.unpack("<i", answer)[0] != _MAGIC:
+                raise ValueError
+        except TimeoutError:
+            connection.close()
+            raise TransportError(
+                f"the tracker {self.address} does not answer; start it again: {self._start}"
+            ) from None
+        except (OSError, ValueError):
+            connection.close()
+            raise
+        return connection
+
+    @property
+    def _start(self) -> str:
+        return f"python -m tvm.exec.rpc_tracker --port {self.address.port}"
 
     def _connected(self) -> socket.socket:
         place = (self.address.host, self.address.port)
@@ -100,8 +123,7 @@ class Tracker:
         except OSError:
             raise TransportError(
                 f"the tracker {self.address} cannot be reached: "
-                f"{complaint(self.address) or 'it was away'}; it is started with: "
-                f"python -m tvm.exec.rpc_tracker --port {self.address.port}"
+                f"{complaint(self.address) or 'it was away'}; it is started with: {self._start}"
             ) from None
 
 
@@ -164,7 +186,9 @@ def give_back(grant: Grant) -> None:
     with suppress(OSError), socket.create_connection(place, _GRANT_SECONDS) as connection:
         key = f"client:{grant.key}".encode()
         connection.sendall(struct.pack("<ii", _SERVER_MAGIC, len(key)) + key)
-        _received(connection, 4, time.monotonic() + _GRANT_SECONDS)
+        until = time.monotonic() + _GRANT_SECONDS
+        _, length = struct.unpack("<ii", _received(connection, 8, until))
+        _received(connection, min(length, _LONGEST_MESSAGE), until)  # else it takes us for broken
 
 
 def _received(connection: socket.socket, count: int, until: float) -> bytes:

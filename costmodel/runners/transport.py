@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import queue
 import signal
@@ -23,6 +24,10 @@ _MOST_LINES = 100_000
 """Then what a program says is not listened to any more."""
 _NOISE_LINES = 1000
 """Lines that are no answer, until no answer is expected any more."""
+_FOREIGN = (
+    "; it is for another processor: start it on that device, or by an emulator such as "
+    "qemu-arm-static, or take a profile of this machine's processor"
+)
 _OWN = "ponas error: "
 """What the program's own messages begin with; see `program.c`."""
 
@@ -53,8 +58,9 @@ class Started:
                 start_new_session=True,  # ctrl-C is ours to handle
             )
         except OSError as error:
+            cure = _FOREIGN if error.errno == errno.ENOEXEC else ""
             raise TransportError(
-                f"cannot start {words[0]}: {error.strerror}", lasting=True
+                f"cannot start {words[0]}: {error.strerror}{cure}", lasting=True
             ) from error
         self._lines: queue.SimpleQueue[tuple[str, float] | None] = queue.SimpleQueue()
         self._errors = b""

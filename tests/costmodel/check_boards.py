@@ -13,7 +13,6 @@ import json
 import sys
 import time
 from collections import Counter
-from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -22,18 +21,12 @@ from board_errors import TOLERANCE, errors_on, every_point
 
 from costmodel.profile import ProfileStore
 from costmodel.schedules.registry import CPU_FAMILIES
-from costmodel.target import freeze_tvm_target
 
 BOARDS = (
     "odroid-xu3-a7", "pynq-z1-a9", "odroid-xu3-a15",
     "raspberry-pi-3b", "raspberry-pi-4b", "raspberry-pi-5",
 )  # fmt: skip
 """One of each core: Cortex-A7, A9, A15, A53, A72, A76."""
-
-
-def on_cores(target, cores):
-    tvm = freeze_tvm_target({**target.tvm_dict(), "num-cores": cores})
-    return replace(target, cores=cores, tvm=tvm)
 
 
 def checked(family, profile, kernels, seed):
@@ -43,7 +36,7 @@ def checked(family, profile, kernels, seed):
     results = []
     programs = 0
     for cores, mine in ((1, found[::2]), (2, found[1::2])):
-        target = on_cores(one, cores)
+        target = one.with_cores(cores)
         cases = every_point(family, mine, target)
         if cases:
             programs += 1

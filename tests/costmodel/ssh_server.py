@@ -1,105 +1,23 @@
-"""A real sshd on this machine's loopback, with keys of its own: a board for the runner `ssh`."""
-
-import getpass
-import os
-import shutil
-import socket
-import subprocess
-import time
-from pathlib import Path
+"""Boards for the runner `ssh`, and what its tests share."""
 
 import pytest
 from runner_contract import kernel_jobs
 
+from costmodel.errors import DeviceError
 from costmodel.runners.object_pool import ObjectPool
 from costmodel.runners.programs import ProgramLane
 from costmodel.runners.ssh import SshTransport
-
-_EMULATED = """#!/bin/sh
-case $SSH_ORIGINAL_COMMAND in *sftp*) exec {sftp};; esac
-edit='s#^./program#{emulator} &#; s/uname -m/echo {machine}/'
-words=$(printf %s "$SSH_ORIGINAL_COMMAND" | sed "$edit")
-exec sh -c "$words"
-"""
-"""What an emulated board does with a command: its programs run under an emulator."""
-_SFTP = "/usr/lib/openssh/sftp-server"
+from tools.ssh_board import SshBoard
 
 
-class SshServer:
-    """Its client's configuration is `config`, in which it is called ``board``."""
+class SshServer(SshBoard):
+    """Skips the test where this machine has no sshd."""
 
     def __init__(self, folder, emulator="", machine=""):
-        """``emulator``: starts the board's programs; ``machine``: what its `uname -m` says."""
-        self.folder = folder
-        self.config = folder / "ssh_config"
-        self.temporary = folder / "board"
-        self.temporary.mkdir()
-        sshd = shutil.which("sshd") or shutil.which("sshd", path="/usr/sbin:/sbin")
-        if sshd is None or shutil.which("ssh-keygen") is None or shutil.which("scp") is None:
-            pytest.skip("no sshd: make system-packages")
-        self.port = free_port()
-        for name in ("host", "user"):
-            self._key(name)
-        (folder / "authorized_keys").write_bytes((folder / "user.pub").read_bytes())
-        kind, key, *_ = (folder / "host.pub").read_text().split()
-        (folder / "known_hosts").write_text(f"[127.0.0.1]:{self.port} {kind} {key}\n")
-        (folder / "sshd_config").write_text(
-            f"ListenAddress 127.0.0.1\nPort {self.port}\nHostKey {folder}/host\n"
-            f"AuthorizedKeysFile {folder}/authorized_keys\nPidFile none\nStrictModes no\n"
-            "UsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n"
-            "PermitRootLogin prohibit-password\nMaxStartups 100\n"
-            f"Subsystem sftp internal-sftp\nSetEnv TMPDIR={self.temporary}\n"
-        )
-        self.write_config()
-        if emulator:
-            if not Path(_SFTP).exists():
-                pytest.skip("no sftp-server: make system-packages")
-            shell = folder / "emulated"
-            shell.write_text(_EMULATED.format(sftp=_SFTP, emulator=emulator, machine=machine))
-            shell.chmod(0o755)
-            with (folder / "sshd_config").open("a") as config:
-                config.write(f"ForceCommand {shell}\n")
-        self._command = [sshd, "-D", "-e", "-f", str(folder / "sshd_config")]
-        self._server = None
-        self.start()
-
-    def write_config(self, **changes):
-        settings = {
-            "HostName": "127.0.0.1", "Port": self.port, "User": getpass.getuser(),
-            "IdentityFile": self.folder / "user", "IdentitiesOnly": "yes",
-            "UserKnownHostsFile": self.folder / "known_hosts", "GlobalKnownHostsFile": "none",
-            "StrictHostKeyChecking": "yes", **changes,
-        }  # fmt: skip
-        lines = [f"  {name} {value}\n" for name, value in settings.items()]
-        self.config.write_text("Host board\n" + "".join(lines))
-
-    def start(self):
-        if os.geteuid() == 0:
-            Path("/run/sshd").mkdir(exist_ok=True)
-        with (self.folder / "sshd.log").open("ab") as log:
-            self._server = subprocess.Popen(self._command, stderr=log)
-        until = time.monotonic() + 20
-        while time.monotonic() < until and self._server.poll() is None:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            time.sleep(0.02)
-        pytest.skip(f"sshd does not start here: {(self.folder / 'sshd.log').read_text()[-200:]}")
-
-    def stop(self):
-        """No new connections; those that are there live on, as they do without their server."""
-        self._server.kill()
-        self._server.wait()
-
-    def _key(self, name):
-        command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self.folder / name)]
-        subprocess.run(command, check=True)
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+        try:
+            super().__init__(folder, emulator, machine)
+        except DeviceError as error:
+            pytest.skip(str(error))
 
 
 class KeptPool(ObjectPool):

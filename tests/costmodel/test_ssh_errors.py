@@ -6,7 +6,7 @@ import subprocess
 import pytest
 from boards import board_target, emulator_of
 from runner_contract import FAST
-from ssh_server import KeptPool, SshServer, free_port, lane_of
+from ssh_server import KeptPool, SshServer, lane_of
 
 from costmodel.errors import DeviceError
 from costmodel.runners import ssh
@@ -14,6 +14,7 @@ from costmodel.runners.object_pool import ObjectPool
 from costmodel.runners.programs import ProgramLane
 from costmodel.runners.ssh import SshTransport
 from costmodel.runners.transport import TransportError
+from tools.ssh_board import free_port
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 import json
 import math
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ from costmodel.errors import InputError
 from costmodel.loopnest import LoopKind, Memory
 from costmodel.schedules.spatial_pack import SpatialPackConvolution
 from costmodel.tir import read
-from costmodel.tophub import ARM_CORES, PROFILES, read_records, target_of
+from costmodel.tophub import PROFILES, read_records
 
 ARM, GPU = make_target(lanes=4, cores=2), make_gpu()
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "tophub_conv.jsonl"
@@ -223,15 +222,6 @@ def test_the_first_part_of_a_split_may_be_what_is_left(records_of):
     schedule = ARM_DIRECT["schedule"] | {"tile_co": ["sp", [-1, 8]]}
     (record,) = records_of({**ARM_DIRECT, "schedule": schedule})
     assert record.knobs["tile_co"] == (2, 8)
-
-
-def test_records_ran_on_all_big_cores_of_their_board():
-    one = make_target(lanes=4)
-    for board, cores in ARM_CORES.items():
-        target = target_of(board, one)
-        assert target == replace(one, cores=cores, tvm=target.tvm)
-        assert target.tvm_dict()["num-cores"] == cores
-    assert target_of("tx2", GPU) is GPU
 
 
 def without(name):

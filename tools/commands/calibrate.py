@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -16,7 +19,8 @@ from tools.measuring import (
 )
 
 if TYPE_CHECKING:
-    from costmodel.profile import Profile
+    from costmodel.calibration.settings import CalibrationSettings
+    from costmodel.profile import Profile, ProfileStore
 
 
 @click.command(
@@ -68,6 +72,25 @@ if TYPE_CHECKING:
 )
 @reach_options
 @protocol_options
+@click.option(
+    "--bundle",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="Write a folder to carry to the device, run there, and bring its times back.",
+)
+@click.option(
+    "--results",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="The times that a bundle's run has written.",
+)
+@click.option(
+    "--from",
+    "timings",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="CSV",
+    help="Fit to timings of whole networks (network,latency_ms) in a runtime of your own.",
+)
 @click.option("--check", is_flag=True, help="Only look at the device: what would spoil figures?")
 @click.option("--force", is_flag=True, help="Measure although the figures would be spoilt.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
@@ -83,6 +106,9 @@ def command(
     threads: int | None,
     reach: ReachOptions,
     timing: ProtocolOptions,
+    bundle: Path | None,
+    results: Path | None,
+    timings: Path | None,
     check: bool,
     force: bool,
     as_json: bool,
@@ -94,14 +120,17 @@ def command(
 
     Everything measured is kept at once: stopped or killed, the same command goes on.
     """
-    from costmodel.calibration.calibrate import CalibrationSettings
+    from costmodel.calibration.settings import CalibrationSettings
     from tools.calibration import calibrate_profile, overhead_networks, quick_settings
+    from tools.carried import calibrate_from_results
     from tools.console import stages
     from tools.places import profile_store
     from tools.task import PAPER_SPACE
+    from tools.timings import calibrate_from
 
     store = profile_store()
     found = with_changes(store.get(profile), reach, timing, threads)
+    _check_one_of({"--check": check, "--bundle": bundle, "--results": results, "--from": timings})
     if check:
         _check(found, as_json=as_json)
         return
@@ -119,9 +148,61 @@ def command(
             space=PAPER_SPACE,
         )
     )
+    if bundle is not None:
+        _write_bundle(store, found, replace(settings, ahead=True), bundle, as_json=as_json)
+        return
     with stages() as progress:
-        calibrated = calibrate_profile(store, found, settings, progress, hasty=quick, force=force)
+        if timings is not None:
+            calibrated = calibrate_from(store, found, timings, progress)
+        elif results is not None:
+            calibrated = calibrate_from_results(store, found, results, progress, force=force)
+        else:
+            calibrated = calibrate_profile(
+                store, found, settings, progress, hasty=quick, force=force
+            )
     _say(calibrated, as_json=as_json)
+
+
+def _check_one_of(given: Mapping[str, object]) -> None:
+    from costmodel.errors import InputError
+
+    names = [name for name, value in given.items() if value]
+    if len(names) > 1:
+        raise InputError(f"{' and '.join(names)} are different things to do; give one of them")
+
+
+def _write_bundle(
+    store: ProfileStore,
+    profile: Profile,
+    settings: CalibrationSettings,
+    folder: Path,
+    *,
+    as_json: bool,
+) -> None:
+    from tools.carried import write_calibration_bundle
+    from tools.console import print_json, say
+
+    say("building all kernels and networks of the calibration")
+    report = write_calibration_bundle(store, profile, settings, folder)
+    for key, error in list(report.failed.items())[:5]:
+        say(f"could not be built: {key}: {error}")
+    if as_json:
+        print_json(
+            {
+                "profile": profile.name,
+                "bundle": str(folder),
+                "jobs": report.jobs,
+                "failed": dict(report.failed),
+                "size_bytes": report.size_bytes,
+                "program_bytes": report.program_bytes,
+                "seconds": round(report.seconds, 1),
+            }
+        )
+    say(
+        f"{folder}: {report.jobs} jobs, {report.size_bytes / 1e6:.1f} MB, written in "
+        f"{report.seconds:.0f} s; carry it to the device and do what its README.txt says, then: "
+        f"ponas calibrate {profile.name} --results results.jsonl"
+    )
 
 
 def _check(profile: Profile, *, as_json: bool) -> None:

@@ -10,7 +10,8 @@ import click
 def command(as_json: bool) -> None:
     """List devices, calibrated or not, with their error on networks held out."""
     from costmodel.target import CpuTarget
-    from tools.console import print_json, print_table
+    from tools.calibration import card_line
+    from tools.console import print_json, print_table, say
     from tools.places import profile_store
 
     store = profile_store()
@@ -39,7 +40,7 @@ def command(as_json: bool) -> None:
         return
     print_table(
         "Devices",
-        ("name", "target", "cores", "calibrated", "mean error", "±5 %", "±10 %", "kernels"),
+        ("name", "target", "cores", "calibrated", "mean error", "±5 %", "±10 %", "held out"),
         [
             (
                 str(row["name"]),
@@ -47,14 +48,17 @@ def command(as_json: bool) -> None:
                 str(row["cores"]),
                 "yes" if row["calibrated"] else "no: roofline only",
                 *_errors(row["error"]),
-                str(row["kernels"]),
             )
             for row in rows
         ],
     )
+    for name in store.names():
+        if (profile := store.get(name)).calibration() is not None:
+            say(card_line(profile))
 
 
-def _errors(card: object) -> tuple[str, str, str]:
+def _errors(card: object) -> tuple[str, ...]:
     if not isinstance(card, dict):
-        return "-", "-", "-"
-    return f"{card['mape']:.1%}", f"{card['within_5']:.0%}", f"{card['within_10']:.0%}"
+        return "-", "-", "-", "-"
+    shares = (f"{card['within_5']:.0%}", f"{card['within_10']:.0%}")
+    return f"{card['mape']:.1%}", *shares, f"{card['networks']} {card['of']}"
