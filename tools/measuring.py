@@ -23,7 +23,8 @@ class MeasuringCommand(click.Command):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Writes the options, those of `_grouped` last."""
         rows: dict[str, list[tuple[str, str]]] = {"": [], **{title: [] for title in HEADINGS}}
-        for parameter in self.get_params(ctx):
+        options = (p for p in self.get_params(ctx) if isinstance(p, click.Option))
+        for parameter in options:
             if (row := parameter.get_help_record(ctx)) is not None:
                 title = next((t for t, n in HEADINGS.items() if parameter.name in n), "")
                 rows[title].append(row)

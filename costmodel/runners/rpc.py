@@ -1,8 +1,9 @@
 """Runner `rpc`: boards that run TVM's RPC server, one by its address or many through a tracker.
 
-A board needs Python and the wheel of TVM: ``python -m tvm.exec.rpc_server``. The kernels come in
-shared libraries, their arrays are made there, and the server's own clock times them. Several boards
-of one kind measure at the same time.
+A board needs Python and the wheel of TVM: ``python -m tvm.exec.rpc_server``, or the file
+``tools/rpc_board.py``, which serves again after a kernel has crashed it. The kernels come in shared
+libraries, their arrays are made there, and the server's own clock times them. Several boards of one
+kind measure at the same time.
 """
 
 from __future__ import annotations

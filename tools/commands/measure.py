@@ -7,26 +7,49 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tools.measuring import (
+    MeasuringCommand,
+    ProtocolOptions,
+    ReachOptions,
+    protocol_options,
+    reach_options,
+    with_changes,
+)
+
 if TYPE_CHECKING:
     from costmodel.network import Network
 
 
-@click.command("measure", short_help="End to end on the device, beside the prediction.")
+@click.command(
+    "measure",
+    cls=MeasuringCommand,
+    short_help="End to end on the device, beside the prediction.",
+)
 @click.argument("what", nargs=-1, required=True)
 @click.option("--profile", default=None, help="Device by name. [default: the study's, host-cpu]")
+@reach_options
+@protocol_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
-def command(what: tuple[str, ...], profile: str | None, as_json: bool) -> None:
+def command(
+    what: tuple[str, ...],
+    profile: str | None,
+    reach: ReachOptions,
+    timing: ProtocolOptions,
+    as_json: bool,
+) -> None:
     """Time networks end to end on the device, beside their prediction.
 
     WHAT is one or more architectures or model files (as for `ponas estimate`), or the file of a
     study, whose front is timed together with the seed.
+
+    The device is reached as `ponas calibrate` reached it, unless told otherwise.
     """
     from tools.console import print_json, print_table
     from tools.front import measure_on_device
     from tools.places import open_estimator, profile_store
 
     networks, name = _networks(what, profile)
-    found = profile_store().get(name)
+    found = with_changes(profile_store().get(name), reach, timing)
     estimator = open_estimator(found)
     times = measure_on_device(networks, estimator, found)
     estimates = {text: estimator.latency_ms(network) for text, network in networks.items()}
