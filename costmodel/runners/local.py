@@ -7,7 +7,6 @@ child that dies or hangs costs the job it was at: its other jobs go to a fresh c
 from __future__ import annotations
 
 import glob
-import multiprocessing
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,8 +15,10 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 from costmodel.protocol import Protocol
+from costmodel.runners import local_worker
+from costmodel.runners.children import start_child
 from costmodel.runners.contract import Job, KernelJob
-from costmodel.runners.local_worker import Request, serve
+from costmodel.runners.local_worker import Request
 from costmodel.runners.rounds import Answer, Lane, RoundsRunner
 
 BUILD_TIMEOUT_SECONDS = 120.0
@@ -130,12 +131,7 @@ class LocalLane(Lane):
         return False
 
     def _start(self) -> _Child:
-        context = multiprocessing.get_context("spawn")
-        mine, theirs = context.Pipe()
-        process = context.Process(target=serve, args=(theirs, self._cores), daemon=True)
-        process.start()
-        theirs.close()
-        return _Child(process, mine)
+        return _Child(*start_child(local_worker.__name__, local_worker.serve.__name__, self._cores))
 
 
 def _read(pattern: str) -> Iterator[tuple[str, str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
@@ -30,7 +29,6 @@ def serve(pipe: Connection, cores: tuple[int, ...]) -> None:
 
     Times on as many of ``cores`` as the job's target has, the first ones; anywhere without any.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # ctrl-C is the parent's to handle
     built: dict[str, Executable] = {}
     while True:
         try:

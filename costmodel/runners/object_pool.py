@@ -7,9 +7,7 @@ at: the others go to a fresh child.
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
 import os
-import signal
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +21,7 @@ from costmodel.crossbuild.signature import Signature, read_signature
 from costmodel.errors import CostModelError, InputError
 from costmodel.lowering import lower
 from costmodel.program import assemble
+from costmodel.runners.children import start_child
 from costmodel.runners.contract import Job, KernelJob
 from costmodel.target import CpuTarget
 
@@ -117,7 +116,7 @@ class _Compiler:
     def _send(self, job: Job, folder: Path) -> Connection | None:
         """The pipe that answers; None where no process takes the job."""
         for _ in range(2):
-            _, pipe = self._child = self._child or _started()
+            _, pipe = self._child = self._child or start_child(__name__, serve.__name__)
             try:
                 pipe.send((job, folder))
             except OSError:  # it died while it had nothing to do
@@ -127,18 +126,8 @@ class _Compiler:
         return None
 
 
-def _started() -> tuple[SpawnProcess, Connection]:
-    context = multiprocessing.get_context("spawn")
-    mine, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(theirs,), daemon=True)
-    process.start()
-    theirs.close()
-    return process, mine
-
-
-def _serve(pipe: Connection) -> None:
+def serve(pipe: Connection) -> None:
     """The child: compiles until the other end is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # ctrl-C is the parent's to handle
     while True:
         try:
             job, folder = pipe.recv()

@@ -80,6 +80,11 @@ Reach = Annotated[
 
 def open_runner(reach: Reach, target: Target) -> Runner:
     """The runner for ``target``'s jobs on the device. Raises InputError where it cannot be."""
+    if not isinstance(target, CpuTarget):
+        raise InputError(
+            "a GPU is measured by --bundle, also the one of this machine: it writes a folder whose "
+            "run.sh is started there"
+        )
     if isinstance(reach, Local):
         from costmodel.runners.local import LocalRunner
 
@@ -90,10 +95,6 @@ def open_runner(reach: Reach, target: Target) -> Runner:
         if reach.key is None:
             return RpcRunner(target, reach.address)
         return TrackedRunner(target, reach.address, reach.key)
-    if not isinstance(target, CpuTarget):
-        raise InputError(
-            "a GPU's kernels cannot be in a static program: measure it by --rpc or --bundle"
-        )
     if isinstance(reach, Ssh):
         from costmodel.runners.ssh import SshRunner
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import time
 from contextlib import suppress
 from multiprocessing.connection import Connection
@@ -10,9 +9,10 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
+from costmodel.runners import rpc_worker
+from costmodel.runners.children import start_child
 from costmodel.runners.rpc_address import Address, complaint
 from costmodel.runners.rpc_messages import Close, Failure, Open, Request
-from costmodel.runners.rpc_worker import serve
 from costmodel.runners.transport import TransportError
 
 CONNECT_SECONDS = 30.0
@@ -104,7 +104,9 @@ class Session:
             pipe.close()
 
     def _answer(self, request: Request, timeout_s: float) -> Any:  # noqa: ANN401
-        _, pipe = self._child = self._child or _started()
+        _, pipe = self._child = self._child or start_child(
+            rpc_worker.__name__, rpc_worker.serve.__name__
+        )
         try:
             pipe.send(request)
             if pipe.poll(timeout_s):
@@ -114,15 +116,6 @@ class Session:
             raise SessionLostError("our own process died") from None
         self.close()
         raise SilentError(f"no answer in {timeout_s:.0f} s")
-
-
-def _started() -> tuple[SpawnProcess, Connection]:
-    context = multiprocessing.get_context("spawn")
-    mine, theirs = context.Pipe()
-    process = context.Process(target=serve, args=(theirs,), daemon=True)
-    process.start()
-    theirs.close()
-    return process, mine
 
 
 def _refusal(address: Address, line: str | None) -> str:
