@@ -85,6 +85,14 @@ class _Share:
     """Keys of the sentinels that this lane has built."""
     gone: DeviceError | None = None
 
+    def keep(self, answers: Mapping[str, Answer]) -> None:
+        """Takes answers of one round as final."""
+        for key, answer in answers.items():
+            if answer.error is not None:
+                self.errors[key] = answer.error
+            else:
+                self.rounds.setdefault(key, []).append(answer.samples)
+
 
 class RoundsRunner(Runner):
     """A runner of one or more lanes; see the module."""
@@ -179,6 +187,7 @@ class RoundsRunner(Runner):
 
     def _round(self, share: _Share, order: Sequence[Sequence[str]], protocol: Protocol) -> None:
         """Times each key of a lane once; what lies between two disturbed sentinels is not kept."""
+        kept: dict[str, Answer] = {}
         try:
             if share.pace.fresh:
                 for key in share.watch:
@@ -186,21 +195,21 @@ class RoundsRunner(Runner):
             turn = self._random.randrange(max(len(share.watch), 1))
             self._settle(share, turn, protocol, lambda: None)
             for i, keys in enumerate(order, 1):
-                kept: dict[str, Answer] = {}
 
-                def again(keys: Sequence[str] = keys, kept: dict[str, Answer] = kept) -> None:
+                def again(keys: Sequence[str] = keys) -> None:
                     _await_cool(share.lane, protocol)
-                    kept.update({a.key: a for a in self._timed(share, keys, protocol)})
+                    for answer in self._timed(share, keys, protocol):
+                        kept[answer.key] = answer
 
                 again()
                 self._settle(share, turn + i, protocol, again)
-                for answer in kept.values():
-                    if answer.error is not None:
-                        share.errors[answer.key] = answer.error
-                    else:
-                        share.rounds.setdefault(answer.key, []).append(answer.samples)
+                share.keep(kept)
+                kept.clear()
         except DeviceError as error:
             share.gone = error
+            # Times since the last sentinel may be disturbed; an error is what it is.
+            sure = (a for a in kept.values() if a.error is not None or not share.watch)
+            share.keep({answer.key: answer for answer in sure})
 
     def _timed(self, share: _Share, keys: Sequence[str], protocol: Protocol) -> Iterator[Answer]:
         if not protocol.cool_down_ms:

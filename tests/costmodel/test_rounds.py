@@ -200,7 +200,31 @@ def test_a_board_that_is_gone_for_good_costs_only_what_it_had():
         runner_of(ScriptedLane(name="good board"), DyingLane(name="bad board")).measure(
             jobs, FAST, lambda o: outcomes[o.key].append(o)
         )
-    assert {job.key for job in jobs[::2]} == outcomes.keys()
+    assert {job.key for job in jobs[::2]} < outcomes.keys()
+    assert len(outcomes) == 4, "what the bad board said before counts, too"
+
+
+@pytest.mark.parametrize("every", [0, 16])
+def test_what_a_board_said_before_it_was_lost_counts_unless_a_sentinel_was_to_judge_it(every):
+    jobs = jobs_of(4)
+
+    class Lost(ScriptedLane):
+        def time(self, keys, protocol):
+            for number, answer in enumerate(super().time(keys, protocol)):
+                if number == 3 and answer.key not in SENTINELS:
+                    raise DeviceError("board is gone")
+                yield answer
+
+    first = []
+    lane = Lost(lambda _, key: "it crashed" if key == first[0] else 1.0)
+    outcomes, runner = [], runner_of(lane)
+    first.append(jobs[0].key)
+    with pytest.raises(DeviceError, match="board is gone"):
+        runner.measure(jobs, replace(FAST, sentinel_every=every), outcomes.append)
+    errors = {outcome.key for outcome in outcomes if outcome.error}
+    asked = [key for key in lane.asked if key not in SENTINELS]
+    assert errors == ({jobs[0].key} & set(asked[:3]))
+    assert len(outcomes) - len(errors) == (3 - len(errors) if every == 0 else 0)
 
 
 def test_the_hottest_zone_counts_and_nonsense_does_not():
