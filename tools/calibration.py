@@ -17,6 +17,9 @@ QUICK_MAX_ROUNDS = 4
 """On a machine that never keeps still, ten rounds of everything take several times as long."""
 
 
+CARRIED_JOURNAL = "carried.jsonl"
+
+
 def quick_settings() -> CalibrationSettings:
     """What `make search` spends on calibration."""
     from costmodel.calibration.calibrate import CalibrationSettings
@@ -64,7 +67,9 @@ def calibrate_profile(
     protocol = profile.protocol
     if hasty:
         protocol = replace(protocol, max_rounds=max(protocol.rounds, QUICK_MAX_ROUNDS))
-    journal = store.folder(profile.name) / "journal.jsonl"
+    journal = store.folder(profile.name) / (CARRIED_JOURNAL if carried else "journal.jsonl")
+    if carried:
+        journal.unlink(missing_ok=True)  # it is all in the file that was brought back
     with carried or open_runner(profile) as runner:
         facts, findings = look_at(runner, profile)
         if not force:

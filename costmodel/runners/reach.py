@@ -83,7 +83,7 @@ def open_runner(reach: Reach, target: Target) -> Runner:
     if not isinstance(target, CpuTarget):
         raise InputError(
             "a GPU is measured by --bundle, also the one of this machine: it writes a folder whose "
-            "run.sh is started there"
+            "README.txt says what to start there"
         )
     if isinstance(reach, Local):
         from costmodel.runners.local import LocalRunner
