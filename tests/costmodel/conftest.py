@@ -1,6 +1,7 @@
 """One calibration from a formula, made once for all tests of this room, and where it is kept."""
 
 import pytest
+from boards import board_target, emulator_of
 from drawing import BOARD, make_target, sample_network
 from formula_runner import SETTINGS, FormulaRunner
 
@@ -41,3 +42,12 @@ def saved(store, profile, calibrated, tmp_path):
     copy = tmp_path / "journal.jsonl"
     copy.write_bytes(journal.read_bytes())
     return save_calibration(store, profile, result, space="test", journal=copy)
+
+
+@pytest.fixture(scope="module")
+def target():
+    """Of programs that this machine runs as a board would."""
+    target = board_target("x86-64")
+    if emulator_of(target):
+        pytest.skip("this machine is no x86-64")
+    return target

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from boards import board_target, emulator_of
+from boards import board_target
 from carrying import environment, run
 from drawing import sample_network
 from formula_runner import SETTINGS
@@ -28,14 +28,6 @@ from costmodel.runners.contract import NetworkJob
 from costmodel.runners.object_pool import ObjectPool
 
 PROTOCOL = replace(FAST, rounds=3, repeats=6, max_rounds=3, sentinel_every=2, drift=1e9)
-
-
-@pytest.fixture(scope="module")
-def target():
-    target = board_target("x86-64")
-    if emulator_of(target):
-        pytest.skip("this machine is no x86-64")
-    return target
 
 
 @pytest.fixture(scope="module")

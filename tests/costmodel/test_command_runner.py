@@ -30,14 +30,6 @@ ONE_RUN = Protocol(
 
 
 @pytest.fixture(scope="module")
-def target():
-    target = board_target("x86-64")
-    if emulator_of(target):
-        pytest.skip("this machine is no x86-64")
-    return target
-
-
-@pytest.fixture(scope="module")
 def warm(target):
     """One runner whose compilers have imported TVM; a test that needs its own makes it."""
     with CommandRunner(target, "{program} {args}", pool=ObjectPool(1)) as runner:

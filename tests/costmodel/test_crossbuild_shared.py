@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import tvm
 import tvm_ffi
-from boards import board_target, emulator_of
 from handmade import mirrored_sum, normal
 
 from costmodel.crossbuild.objects import write_object
@@ -17,14 +16,6 @@ from costmodel.errors import DeviceError
 
 _MACHINES = {"armv7": 40, "aarch64": 183, "x86_64": 62}
 """ELF's numbers of them (elf.h)."""
-
-
-@pytest.fixture(scope="module")
-def target():
-    target = board_target("x86-64")
-    if emulator_of(target):
-        pytest.skip("this machine is no x86-64")
-    return target
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import pytest
-from boards import board_target, emulator_of
 from runner_contract import FAST, kernel_jobs, network_job
 
 from costmodel.crossbuild.platforms import platform_of
@@ -13,14 +12,6 @@ from costmodel.runners.command import CommandTransport
 from costmodel.runners.linking import LinkedProgram
 from costmodel.runners.object_pool import ObjectPool
 from costmodel.runners.programs import ProgramLane
-
-
-@pytest.fixture(scope="module")
-def target():
-    target = board_target("x86-64")
-    if emulator_of(target):
-        pytest.skip("this machine is no x86-64")
-    return target
 
 
 class SpoilingPool(ObjectPool):

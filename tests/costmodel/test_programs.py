@@ -9,7 +9,7 @@ from pathlib import Path
 import faulty_board
 import psutil
 import pytest
-from boards import board_target, emulator_of
+from boards import board_target
 from runner_contract import FAST, kernel_jobs
 
 from costmodel.errors import DeviceError, InputError
@@ -20,14 +20,6 @@ from costmodel.runners.programs import ProgramLane
 from costmodel.target import freeze_tvm_target
 
 NAN = float("nan")
-
-
-@pytest.fixture(scope="module")
-def target():
-    target = board_target("x86-64")
-    if emulator_of(target):
-        pytest.skip("this machine is no x86-64")
-    return target
 
 
 class Board:

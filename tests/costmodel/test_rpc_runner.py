@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from boards import board_target, emulator_of
+from boards import board_target
 from cuda_drawing import make_gpu
 from drawing import small_network
 from handmade import normal
@@ -26,14 +26,6 @@ from costmodel.runners.rpc import RpcRunner, _Server
 from costmodel.runners.rpc_address import parse_address
 from costmodel.runners.rpc_lane import _Built
 from costmodel.runners.rpc_remote import check_times
-
-
-@pytest.fixture(scope="module")
-def target():
-    target = board_target("x86-64")
-    if emulator_of(target):
-        pytest.skip("this machine is no x86-64")
-    return target
 
 
 @pytest.fixture(scope="module")

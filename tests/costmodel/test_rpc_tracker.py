@@ -8,7 +8,6 @@ import threading
 import time
 
 import pytest
-from boards import board_target, emulator_of
 from rpc_server import RECOVERING_SERVER, TRACKER, KeptPool, Served, eventually
 from runner_contract import FAST, kernel_jobs, measure
 
@@ -18,14 +17,6 @@ from costmodel.runners.object_pool import ObjectPool
 from costmodel.runners.rpc import TrackedRunner
 from costmodel.runners.rpc_address import Address, parse_address
 from costmodel.runners.rpc_tracker import Farm, Tracker, give_back
-
-
-@pytest.fixture(scope="module")
-def target():
-    target = board_target("x86-64")
-    if emulator_of(target):
-        pytest.skip("this machine is no x86-64")
-    return target
 
 
 @pytest.fixture(scope="module")

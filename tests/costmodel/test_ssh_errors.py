@@ -4,7 +4,7 @@ import os
 import subprocess
 
 import pytest
-from boards import board_target, emulator_of
+from boards import board_target
 from runner_contract import FAST
 from ssh_server import KeptPool, SshServer, lane_of
 
@@ -15,14 +15,6 @@ from costmodel.runners.programs import ProgramLane
 from costmodel.runners.ssh import SshTransport
 from costmodel.runners.transport import TransportError
 from tools.ssh_board import free_port
-
-
-@pytest.fixture(scope="module")
-def target():
-    target = board_target("x86-64")
-    if emulator_of(target):
-        pytest.skip("this machine is no x86-64")
-    return target
 
 
 @pytest.fixture(scope="module")

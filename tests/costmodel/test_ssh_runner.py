@@ -20,14 +20,6 @@ from costmodel.runners.ssh import SshRunner, SshTransport
 
 
 @pytest.fixture(scope="module")
-def target():
-    target = board_target("x86-64")
-    if emulator_of(target):
-        pytest.skip("this machine is no x86-64")
-    return target
-
-
-@pytest.fixture(scope="module")
 def server(tmp_path_factory):
     server = SshServer(tmp_path_factory.mktemp("ssh"))
     yield server
