@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from costmodel.errors import InputError
-from costmodel.runners.contract import Runner
 from costmodel.target import CpuTarget, Target
+
+if TYPE_CHECKING:
+    from costmodel.runners.contract import Runner
 
 
 class _Way(BaseModel):

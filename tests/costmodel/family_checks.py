@@ -18,9 +18,10 @@ executed = settings(deadline=None, max_examples=25, suppress_health_check=slow)
 
 @st.composite
 def hosts(draw):
-    """This machine's code, with the tiles of cores of 4, 8 and 16 lanes, for one thread or two."""
-    cores = draw(st.integers(1, 2))
-    return make_target(draw(st.sampled_from([4, 8, 16])), cores, host_target(cores).tvm)
+    """This machine's code, with the tiles of cores of up to its lanes, for one thread or two."""
+    host = host_target(draw(st.integers(1, 2)))
+    lanes = [lanes for lanes in (4, 8, 16) if lanes <= host.vector_lanes]
+    return make_target(draw(st.sampled_from(lanes)), host.cores, host.tvm)
 
 
 def sample(draw, family, kernel, target, most=2):

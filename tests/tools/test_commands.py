@@ -47,7 +47,8 @@ def workplace(tmp_path_factory, speech):
     call.environment, call.root, call.speech = environment, root, speech
     call.calibration = json.loads(
         call("calibrate", "host-cpu", "--kernels", "60", "--networks", "4", "--minutes", "0.4",
-             "--json").stdout
+             "--repeats", "4", "--rounds", "2", "--max-rounds", "2", "--min-repeat-ms", "2",
+             "--warm-up-ms", "2", "--json").stdout
     )  # fmt: skip
     return call
 

@@ -57,4 +57,4 @@ def test_a_file_that_is_no_model_is_one_line_and_status_2(folder, name, estimate
 def test_a_device_that_nothing_reaches_is_estimated_and_not_measured(ponas):
     status, _, err = ponas("measure", "kws12", "--profile", "odroid-xu3-a15")
     assert status == 2
-    assert "profile 'odroid-xu3-a15' cannot be measured from here" in err
+    assert "how to reach 'odroid-xu3-a15' is not known; say it with --ssh HOST" in err
