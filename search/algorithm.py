@@ -132,10 +132,16 @@ class _Search:
             self._study.record_elapsed(self._elapsed_minutes())
 
     def finetune(self, finetune: FineTune) -> None:
-        """Fine-tunes the members of the front that have not been."""
+        """Fine-tunes the members of the front that have not been, as far as time allows."""
         done = {each.trial for each in self._study.finetuned() if each.state == "finished"}
         left = [trial for trial in self._study.front() if trial.number not in done]
+        limit, began = self._settings.finetune_minutes, self._clock()
+        if limit is not None:
+            trained = [spec.name for spec in self._specs if spec.needs_training]
+            left.sort(key=lambda trial: [trial.values[name] for name in trained])
         for position, trial in enumerate(left):
+            if limit is not None and position and self._clock() - began >= 60 * limit:
+                break
             self._tell(FineTuneStarted(trial, position, len(left)))
             context = self._context(trial, "finetune")
             try:

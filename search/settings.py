@@ -41,6 +41,10 @@ class Settings:
     last report is not counted); the trial that is running when it is over is finished, and
     fine-tuning comes on top. None sets no limit."""
 
+    finetune_minutes: float | None = None
+    """Wall-clock time of a run after which no further member of the front is fine-tuned; those of
+    the least error come first, and one is in any case. None sets no limit."""
+
     budgets: Sequence[Mapping[str, float]] = field(default_factory=lambda: ({},))
     """What a trial may use, phase by phase, handed to the objectives: ({"iterations": 400}, ...);
     the last one serves all later phases."""
@@ -51,8 +55,10 @@ class Settings:
     def __post_init__(self) -> None:
         for name, least in _LEAST.items():
             _check_whole(name, getattr(self, name), least)
-        if self.minutes is not None and not (math.isfinite(self.minutes) and self.minutes > 0):
-            raise InputError(f"minutes must be a positive number, got {self.minutes}")
+        for name in ("minutes", "finetune_minutes"):
+            limit = getattr(self, name)
+            if limit is not None and not (math.isfinite(limit) and limit > 0):
+                raise InputError(f"{name} must be a positive number, got {limit}")
         if not self.budgets:
             raise InputError("budgets must name at least one phase's, got none")
         object.__setattr__(self, "budgets", tuple(dict(budget) for budget in self.budgets))

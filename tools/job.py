@@ -64,6 +64,8 @@ class Request:
     """Training iterations of a candidate."""
     finetune_iterations: int
     """Training iterations of a member of the final front; 0 leaves fine-tuning out."""
+    finetune_minutes: float | None = None
+    """Wall-clock time after which no further member is fine-tuned; None sets no limit."""
     learning_rate: float = 1e-3
     batch: int = 25
     finetune_batch: int = 100
@@ -234,6 +236,7 @@ def _settings(request: Request) -> Settings:
         freeze_per_phase=request.freeze,
         max_trials=candidates,
         minutes=request.minutes,
+        finetune_minutes=request.finetune_minutes,
         budgets=({"iterations": request.iterations},),
         finetune_budget={"iterations": request.finetune_iterations},
     )

@@ -308,6 +308,24 @@ def test_every_member_of_the_front_is_fine_tuned_once(make):
     assert study.curve(numbers[0], "finetune") == [(5, 0.25)]
 
 
+def test_time_stops_fine_tuning_after_the_members_of_least_error(make):
+    tuned = []
+    now = {"s": 0.0}
+
+    def finetune(_, context):
+        tuned.append(context.number)
+        now["s"] += 40
+        return {"error": 0.5}
+
+    study = make(finetune_minutes=1)
+    front = go(study, finetune=finetune, clock=lambda: now["s"]).front
+    assert len(front) > 4
+    by_error = [t.number for t in sorted(front, key=lambda trial: trial.values["error"])]
+    assert tuned == by_error[:2]
+    go(study, finetune=finetune, clock=lambda: now["s"])
+    assert tuned == by_error[:4], "each run goes on with the next ones"
+
+
 def test_a_fine_tuning_that_raises_is_recorded_and_tried_again_on_a_resume(make):
     def broken(*_):
         raise ValueError("no")

@@ -29,6 +29,7 @@ def test_the_last_budget_serves_all_later_phases():
         ({"max_trials": True}, "max_trials must be"),
         ({"freeze_per_phase": None}, "freeze_per_phase must be"),
         ({"minutes": 0}, "minutes must be a positive number, got 0"),
+        ({"finetune_minutes": -1}, "finetune_minutes must be a positive number, got -1"),
         ({"minutes": float("nan")}, "minutes must be"),
         ({"budgets": ()}, "budgets must name"),
     ],

@@ -18,12 +18,15 @@ DEMO_STUDY = Path("ponas-demo.study")
 DEMO: dict[str, Any] = {
     "candidates": 20,
     "iterations": 200,
+    "minutes": 2.5,
     "finetune_iterations": 400,
+    "finetune_minutes": 1.5,
     "max_filters": 40,
     "filters_step": 8,
     "learning_rate": 2e-3,
 }
-"""A search of minutes on two cores: few candidates, small networks, short training."""
+"""A search of minutes on two cores: few candidates, small networks, short training; the limits are
+for slow machines, a quick one does not come near them."""
 
 
 def _kernel(_context: click.Context, _option: click.Parameter, text: str) -> tuple[int, int]:
@@ -55,6 +58,8 @@ def search_options(function: Callable[..., Any]) -> Callable[..., Any]:
                      help="Training iterations of a candidate."),
         click.option("--finetune-iterations", type=click.IntRange(min=0), default=1500,
                      show_default=True, help="Of each member of the front; 0: none."),
+        click.option("--finetune-minutes", type=click.FloatRange(min=0, min_open=True),
+                     help="Time after which no further member is fine-tuned. [default: none]"),
         click.option("--learning-rate", type=float, default=1e-3, show_default=True,
                      help="Of Adam at the beginning."),
         click.option("--batch", type=positive, default=25, show_default=True,
