@@ -60,10 +60,10 @@ def main() -> None:
     """Runs the benchmark."""
     hasty = quick(__doc__)
     target = profile_store().get("host-cpu").target()
-    jobs = _kernels(target, 4 if hasty else 16)
-    rounds = 2 if hasty else 12
+    jobs = _kernels(target, 3 if hasty else 16)
+    rounds = 1 if hasty else 12
     figures = {"kernels": len(jobs), "rounds": rounds, "agreement": _agreement(jobs, rounds)}
-    print_line("runners", {**figures, "program": _program(10 if hasty else BOARD_KERNELS)})
+    print_line("runners", {**figures, "program": _program(6 if hasty else BOARD_KERNELS)})
 
 
 def _kernels(target: Target, count: int) -> list[KernelJob]:
