@@ -12,11 +12,10 @@ import shutil
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Unpack
 
-from costmodel.crossbuild.toolchain import Toolchain
 from costmodel.errors import InputError
-from costmodel.runners.object_pool import ObjectPool
-from costmodel.runners.programs import KERNEL_TIMEOUT_SECONDS, REACH_SECONDS, ProgramLane
+from costmodel.runners.programs import LaneSettings, ProgramLane
 from costmodel.runners.rounds import RoundsRunner
 from costmodel.runners.transport import Started, Transport, TransportError
 from costmodel.target import CpuTarget
@@ -36,21 +35,11 @@ class CommandRunner(RoundsRunner):
         command: str,
         push: str | None = None,
         *,
-        pool: ObjectPool | None = None,
-        toolchain: Toolchain | None = None,
-        kernel_timeout_s: float = KERNEL_TIMEOUT_SECONDS,
-        reach_s: float = REACH_SECONDS,
         seed: int = 0,
+        **settings: Unpack[LaneSettings],
     ) -> None:
         """See `CommandTransport` and `ProgramLane`."""
-        lane = ProgramLane(
-            CommandTransport(command, push),
-            target,
-            pool=pool,
-            toolchain=toolchain,
-            kernel_timeout_s=kernel_timeout_s,
-            reach_s=reach_s,
-        )
+        lane = ProgramLane(CommandTransport(command, push), target, **settings)
         super().__init__([lane], seed=seed)
 
 

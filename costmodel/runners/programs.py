@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypedDict
 
 from costmodel.crossbuild.messages import TimeSettings, fault_of, parse_file, parse_timing
 from costmodel.crossbuild.platforms import platform_of
@@ -59,6 +60,15 @@ class _End:
     """Whether the kernel is at fault without doubt: the program itself says so."""
     lost: bool = False
     """Whether the device was lost, so that the kernel may have nothing to do with it."""
+
+
+class LaneSettings(TypedDict, total=False):
+    """What runners of programs hand on to their lane as they get it; see `ProgramLane`."""
+
+    pool: ObjectPool | None
+    toolchain: Toolchain | None
+    kernel_timeout_s: float
+    reach_s: float
 
 
 class ProgramLane(Lane):

@@ -14,11 +14,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Unpack
 
-from costmodel.crossbuild.toolchain import Toolchain
 from costmodel.errors import InputError
-from costmodel.runners.object_pool import ObjectPool
-from costmodel.runners.programs import KERNEL_TIMEOUT_SECONDS, REACH_SECONDS, ProgramLane
+from costmodel.runners.programs import LaneSettings, ProgramLane
 from costmodel.runners.rounds import RoundsRunner
 from costmodel.runners.ssh_errors import refusal, unrunnable
 from costmodel.runners.transport import Started, Transport, TransportError
@@ -66,21 +65,11 @@ class SshRunner(RoundsRunner):
         host: str,
         config: Path | None = None,
         *,
-        pool: ObjectPool | None = None,
-        toolchain: Toolchain | None = None,
-        kernel_timeout_s: float = KERNEL_TIMEOUT_SECONDS,
-        reach_s: float = REACH_SECONDS,
         seed: int = 0,
+        **settings: Unpack[LaneSettings],
     ) -> None:
         """See `SshTransport` and `ProgramLane`."""
-        lane = ProgramLane(
-            SshTransport(host, config),
-            target,
-            pool=pool,
-            toolchain=toolchain,
-            kernel_timeout_s=kernel_timeout_s,
-            reach_s=reach_s,
-        )
+        lane = ProgramLane(SshTransport(host, config), target, **settings)
         super().__init__([lane], seed=seed)
 
 
