@@ -4,7 +4,8 @@ The same kernels of this machine, each above 50 µs, are timed by every runner i
 again: in a child process, by the command template, over ssh to a real sshd, by a real TVM RPC
 server (all on loopback), and by a bundle that is written, run and brought back. A runner's figure
 of a kernel is the mean of its two smallest medians, as for any other measurement; it is compared
-with that of `local`. Then a program of 100 kernels is built for an ODroid.
+with that of `local`. A second `local` runs beside the first: what these two differ by is the
+machine's noise, not a runner's. Then a program of 100 kernels is built for an ODroid.
 """
 
 from __future__ import annotations
@@ -119,6 +120,7 @@ def _runners(folder: Path, target: Target, opened: ExitStack) -> dict[str, Measu
     opened.callback(pool.close)
     ways: dict[str, Callable[[], Measure]] = {
         "local": lambda: _asked(opened.enter_context(LocalRunner(workers=1))),
+        "local_again": lambda: _asked(opened.enter_context(LocalRunner(workers=1))),
         "command": lambda: _asked(opened.enter_context(CommandRunner(target, "{program} {args}"))),
         "ssh": lambda: _over_ssh(folder / "ssh", target, opened),
         "rpc": lambda: _asked(

@@ -21,7 +21,7 @@ def look_at(runner: Runner, profile: Profile) -> tuple[DeviceFacts, tuple[Findin
     # A profile that is read off the machine that asks is of a machine that does other work, too.
     shared = isinstance(profile.file.target, str)
     findings = examine(facts, profile.target(), profile.protocol, shared=shared)
-    return facts, (*findings, *_versions(profile, facts))
+    return facts, (*findings, *_versions(runner, profile, facts))
 
 
 def print_findings(profile: Profile, findings: Sequence[Finding]) -> None:
@@ -65,15 +65,21 @@ def device_words(way: str, facts: DeviceFacts) -> str:
     return f"{way} ({about})" if about else way
 
 
-def _versions(profile: Profile, facts: DeviceFacts) -> tuple[Finding, ...]:
+def _versions(runner: Runner, profile: Profile, facts: DeviceFacts) -> tuple[Finding, ...]:
     """Versions at both ends: a static program brings all of its runtime along."""
     import tvm
 
     from costmodel.doctor.examine import Finding
-    from costmodel.runners.reach import Command, Ssh
+    from costmodel.runners.reach import Command, Rpc, Ssh
+    from costmodel.runners.tvm_version import tvm_version
 
-    here = f"TVM {tvm.__version__} here"
-    there = f"; {facts.kernel} there" if facts.kernel else ""
-    if isinstance(profile.file.runner, Ssh | Command):
-        there = f"{there}, which needs no TVM: programs are static"
-    return (Finding("fine", "versions", f"{here}{there}"),)
+    there = facts.kernel or "a device that does not tell its system"
+    match profile.file.runner:
+        case Ssh() | Command():
+            there = f"{there} there, which needs no TVM: programs are static"
+        case Rpc():
+            served = tvm_version(runner.files) or "of an unknown version (not from a wheel)"
+            there = f"TVM {served}, {there} there"
+        case _:
+            there = f"{there} there"
+    return (Finding("fine", "versions", f"TVM {tvm.__version__} here; {there}"),)

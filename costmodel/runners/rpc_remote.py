@@ -11,7 +11,7 @@ import re
 import struct
 import time
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ import numpy as np
 from costmodel.kernels import Array
 from costmodel.protocol import STABLE, WARM_UPS, Protocol
 from costmodel.runners.rpc_messages import BoardError, Call, Open, Read, Run, Time
+from costmodel.runners.tvm_version import tvm_version
 
 _ONE_CORE_PER_THREAD = -2
 """TVM's `ThreadGroup::AffinityMode::kSpecifyOneCorePerThread`."""
@@ -28,9 +29,6 @@ _FAST_CLOCK, _FAST_CLOCK_SECONDS = 1.5, 5.0
 """A board that claims more time than has passed here, times the first, plus the second, is wrong:
 its clock has jumped."""
 _ALLOWED = re.compile(r"^Cpus_allowed_list:\s*([\d,-]+)", re.MULTILINE)
-_RUNTIME = re.compile(r"(/\S*)/tvm/(?:lib/)?libtvm_runtime\w*\.so")
-"""Where the server has its TVM from, if that is a wheel."""
-_VERSION = re.compile(r"^Version: (\S+)", re.MULTILINE)
 
 
 class RemoteBoard:
@@ -47,7 +45,9 @@ class RemoteBoard:
         self._device = self._session.cpu()
         self._libraries: dict[Path, Any] = {}
         self._own = self._library(request.library)
-        self._allowed = _numbers(self._read_one("/proc/self/status", _ALLOWED))
+        status = self._read(["/proc/self/status"]).get("/proc/self/status", "")
+        allowed = _ALLOWED.search(status)
+        self._allowed = _numbers(allowed[1] if allowed else "")
         self._threads: tuple[int, ...] = ()
         self._is_pooled = False
 
@@ -61,10 +61,7 @@ class RemoteBoard:
 
     def version(self) -> str:
         """That of the board's TVM; empty where it is not from a wheel."""
-        packages = self._read_one("/proc/self/maps", _RUNTIME)
-        if not packages:
-            return ""
-        return self._read_one(f"{PurePosixPath(packages)}/apache_tvm-*/METADATA", _VERSION)
+        return tvm_version(self._read)
 
     def answer(self, request: Time | Run | Read) -> Any:
         """What is asked for."""
@@ -118,13 +115,6 @@ class RemoteBoard:
         for pattern in patterns:
             found.update(self._read_pattern(pattern))
         return found
-
-    def _read_one(self, pattern: str, wanted: re.Pattern[str]) -> str:
-        """The first group of ``wanted`` in the first file that has it, else empty."""
-        for text in self._read_pattern(pattern).values():
-            if match := wanted.search(text):
-                return match[1]
-        return ""
 
     def _read_pattern(self, pattern: str) -> dict[str, str]:
         asked = np.frombuffer(pattern.encode() + b"\0", np.uint8)

@@ -1,6 +1,7 @@
 """The runner `rpc` with one server of TVM's own on this machine's loopback, healthy and not."""
 
 import hashlib
+import importlib.metadata
 import signal
 import threading
 import time
@@ -26,6 +27,7 @@ from costmodel.runners.rpc import RpcRunner, _Server
 from costmodel.runners.rpc_address import parse_address
 from costmodel.runners.rpc_lane import _Built
 from costmodel.runners.rpc_remote import check_times
+from costmodel.runners.tvm_version import tvm_version
 
 
 @pytest.fixture(scope="module")
@@ -206,6 +208,10 @@ def test_where_nothing_listens_the_cure_is_said(lane, monkeypatch):
     lane._has_worked = False
     with pytest.raises(DeviceError, match=r"connection refused.*tvm\.exec\.rpc_server --port 1"):
         lane.files(["/proc/version"])
+
+
+def test_a_server_tells_its_tvm(lane):
+    assert tvm_version(lane.files) == importlib.metadata.version("apache-tvm")
 
 
 def test_another_tvm_is_named_with_ours(lane, monkeypatch):
