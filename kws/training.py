@@ -56,6 +56,9 @@ class TrainingSettings:
     evaluate_iterations: int = 1_000
     """Iterations between two evaluations for the curve; the last iteration has one in any case."""
 
+    evaluate_at: tuple[int, ...] = ()
+    """Iterations that have an evaluation besides; which ones changes nothing of the weights."""
+
     bfloat16: bool = False
     """Whether convolutions compute in bfloat16, with weights and the rest in float32: measured
     1.5 to 1.9 times the iterations a second on a CPU with AVX-512 BF16, slower without."""
@@ -70,14 +73,15 @@ class TrainingSettings:
             )
         if not 0 <= self.decay < 1:
             raise InputError(f"decay is {self.decay}; 0 and more, below 1 is allowed")
-        for name in (
+        names = (
             "batch",
             "iterations",
             "decay_iterations",
             "curve_iterations",
             "evaluate_iterations",
-        ):
-            value = getattr(self, name)
+        )
+        numbers = [(name, getattr(self, name)) for name in names]
+        for name, value in (*numbers, *(("evaluate_at", each) for each in self.evaluate_at)):
             if type(value) is not int or value < 1:
                 raise InputError(f"{name} is {value!r}; whole numbers from 1 are allowed")
 
@@ -128,6 +132,7 @@ def train(
     checkpoint: Path | None = None,
     checkpoint_seconds: float = 30.0,
     on_progress: Callable[[Progress], None] | None = None,
+    on_evaluation: Callable[[int, Accuracy], None] | None = None,
 ) -> TrainingResult:
     """Trains an architecture on the training split and evaluates it on the validation split.
 
@@ -146,6 +151,9 @@ def train(
             deletes it.
         checkpoint_seconds: Time between two checkpoints.
         on_progress: Told after each point of the curve.
+        on_evaluation: Told the iteration and the validation accuracy of each evaluation, before
+            anything of it is kept; a run that goes on from a checkpoint is told those before it
+            once more. What it raises ends the run, and would do so again after a resume.
 
     Raises:
         InputError: for a checkpoint of another run or a damaged one, or a negative seed.
@@ -160,11 +168,15 @@ def train(
         run = _Run(architecture, data, settings, seed=seed, device=_device(device))
         if checkpoint is not None and checkpoint.exists():
             run.restore(load_checkpoint(checkpoint, run.fingerprint))
+        for point in run.curve:
+            _tell_evaluation(point, on_evaluation)
         saved_at = time.monotonic()
         while run.iteration < settings.iterations:
             run.step()
-            if run.curve and run.curve[-1].iteration == run.iteration and on_progress is not None:
-                on_progress(Progress(run.iteration, settings.iterations, run.curve[-1].loss))
+            if run.curve and run.curve[-1].iteration == run.iteration:
+                if on_progress is not None:
+                    on_progress(Progress(run.iteration, settings.iterations, run.curve[-1].loss))
+                _tell_evaluation(run.curve[-1], on_evaluation)
             finished = run.iteration == settings.iterations
             if checkpoint is not None and (
                 finished or time.monotonic() - saved_at > checkpoint_seconds
@@ -172,6 +184,13 @@ def train(
                 save_checkpoint(checkpoint, run.state())
                 saved_at = time.monotonic()
         return run.result()
+
+
+def _tell_evaluation(
+    point: CurvePoint, on_evaluation: Callable[[int, Accuracy], None] | None
+) -> None:
+    if point.validation is not None and on_evaluation is not None:
+        on_evaluation(point.iteration, point.validation)
 
 
 class _Run:
@@ -273,7 +292,8 @@ class _Run:
     def _extend_curve(self) -> None:
         settings = self._settings
         last = self.iteration == settings.iterations
-        evaluated = last or self.iteration % settings.evaluate_iterations == 0
+        regular = self.iteration % settings.evaluate_iterations == 0
+        evaluated = last or regular or self.iteration in settings.evaluate_at
         if not evaluated and self.iteration % settings.curve_iterations:
             return
         since = self.iteration - (self.curve[-1].iteration if self.curve else 0)

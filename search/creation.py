@@ -44,6 +44,7 @@ def create_study(
     path = Path(path)
     specs = [each.spec if isinstance(each, Objective) else each for each in objectives]
     check_objectives(specs, constraints)
+    _check_tuning(space, settings, start)
     documents = {
         "space": space.to_json(),
         "settings": settings.to_json(),
@@ -63,6 +64,16 @@ def create_study(
             )
         _write_whole(path, documents, specs, constraints)
     return StudyRecorder(path)
+
+
+def _check_tuning(space: Space, settings: Settings, start: Mapping[str, Value] | None) -> None:
+    """Raises InputError where the phase of the optimiser's parameters cannot be."""
+    for name in settings.tuning:
+        space.parameter(name)
+    if settings.tuning and start is None:
+        raise InputError(
+            "a phase of the optimiser's parameters needs a start: the candidate they are tried on"
+        )
 
 
 def _write_whole(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from search.errors import StudyError
-from search.objective import Constraint, Objective, TrialContext, violation
+from search.objective import Constraint, Objective, TrialContext, TrialStopped, violation
 from search.space import Value
 
 
@@ -18,12 +18,17 @@ from search.space import Value
 class Evaluation:
     """What a candidate turned out to be."""
 
-    state: Literal["finished", "infeasible", "failed"]
+    state: Literal["finished", "infeasible", "stopped", "failed", "lost"]
+    """``stopped``: its training ended early (see `TrialContext.check`); ``lost``: the worker died
+    that trained it, which says nothing of the candidate yet."""
     values: Mapping[str, float]
     """By objective; all of them when finished, those known when not."""
     error: str | None = None
-    """One line, when failed."""
+    """One line, when failed or lost."""
     traceback: str | None = None
+    environment: bool = False
+    """Whether what failed is no fault of the candidate (a full disk): no other would fare better,
+    so the search stops with this error."""
 
 
 def evaluate(
@@ -31,35 +36,38 @@ def evaluate(
     constraints: Sequence[Constraint],
     parameters: Mapping[str, Value],
     context: TrialContext,
+    known: Mapping[str, float],
 ) -> Evaluation:
-    """The candidate's objective values.
+    """The candidate's objective values, those ``known`` taken as they are.
 
     Objectives that need no training are evaluated first, and the constraints checked after each
     kind: an infeasible candidate is not trained. What an objective raises makes the trial a
-    failed one; only StudyError and a full disk, which no other candidate would escape, get out.
+    failed one.
     """
-    values: dict[str, float] = {}
+    values = dict(known)
     try:
         for training in (False, True):
             for objective in objectives:
-                if objective.needs_training == training:
+                if objective.needs_training == training and objective.name not in values:
                     values[objective.name] = _number(objective, parameters, context)
             if violation(constraints, values) > 0:
                 return Evaluation("infeasible", values)
+    except TrialStopped:
+        return Evaluation("stopped", values)
     except Exception as error:
-        raise_if_environment(error)
-        return Evaluation("failed", values, one_line(error), traceback.format_exc())
+        return failed(error, values)
     return Evaluation("finished", values)
 
 
-def raise_if_environment(error: Exception) -> None:
-    """Raises StudyError for what is no fault of the candidate: the study itself, a full disk."""
-    if isinstance(error, StudyError):
-        raise error
+def failed(error: Exception, values: Mapping[str, float]) -> Evaluation:
+    """The evaluation that ended with ``error``, called while it is handled."""
+    text, trace = one_line(error), traceback.format_exc()
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        raise StudyError(
-            f"disk is full ({one_line(error)}): make room there and resume the search"
-        ) from error
+        text = f"disk is full ({text}): make room there and resume the search"
+        return Evaluation("failed", values, text, trace, environment=True)
+    if isinstance(error, StudyError):
+        return Evaluation("failed", values, str(error), trace, environment=True)
+    return Evaluation("failed", values, text, trace)
 
 
 def one_line(error: BaseException) -> str:

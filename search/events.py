@@ -6,13 +6,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from search.freeze import Freeze
+from search.freeze import Judged
 from search.space import Value
-from search.study import FineTuned, Stage, Trial
+from search.study import FineTuned, PhaseKind, Trial
+from search.work import Stage
 
-StopReason = Literal["frozen", "phases", "trials", "time", "no front"]
-"""Every parameter is frozen; ``max_phases``, ``max_trials`` or ``minutes`` is reached; or a phase
-ended without a single feasible trial, so that there is nothing to go by."""
+StopReason = Literal["frozen", "phases", "trials", "time", "no front", "nothing clear"]
+"""Every parameter is frozen; ``max_phases``, ``max_trials`` or ``minutes`` is reached; a phase
+ended without a single feasible trial, so that there is nothing to go by; or nothing was clear
+enough to be frozen, phase after phase."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,7 @@ class PhaseStarted:
     """A phase begins, or goes on after a resume."""
 
     phase: int
+    kind: PhaseKind
     planned: int
     """Candidates to be trained in it."""
     done: int
@@ -35,8 +38,9 @@ class TrialStarted:
     number: int
     phase: int
     parameters: Mapping[str, Value]
+    budget: Mapping[str, float]
     again: bool
-    """Whether an earlier run was killed in it."""
+    """Whether an earlier run was killed in it, or its worker died."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,15 @@ class TrialInfeasible:
 
 
 @dataclass(frozen=True)
+class TrialStopped:
+    """A candidate's training ended early: it would not have joined the front."""
+
+    trial: Trial
+    rungs: Mapping[float, float]
+    """The objective's value by share of the training."""
+
+
+@dataclass(frozen=True)
 class TrialFailed:
     """A candidate's evaluation raised; ``trial.error`` says what."""
 
@@ -77,7 +90,7 @@ class Frozen:
     """A parameter was frozen at the end of a phase."""
 
     phase: int
-    freeze: Freeze
+    freeze: Judged
 
 
 @dataclass(frozen=True)
@@ -85,9 +98,12 @@ class PhaseFinished:
     """A phase has ended and its parameters are frozen."""
 
     phase: int
+    kind: PhaseKind
     trials: int
     front: int
     """Members of the front by now."""
+    judged: tuple[Judged, ...]
+    """What was looked at for freezing, and why it was frozen or not."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +136,7 @@ Event = (
     | TrialProgress
     | TrialFinished
     | TrialInfeasible
+    | TrialStopped
     | TrialFailed
     | Frozen
     | PhaseFinished

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -30,6 +30,40 @@ class TrialContext:
     """Private to the trial; survives a kill and is removed when the trial ends."""
     report: Callable[[int, float], None]
     """``report(step, value)`` stores a point of the learning curve."""
+    rungs: Mapping[float, float] = field(default_factory=dict)
+    """Shares of the training, each above 0 and below 1, after which it is to call `check`, and the
+    largest value with which it is worth going on."""
+    note: Callable[[float, float], None] = field(default_factory=lambda: _unheard)
+    """``note(share, value)`` stores what `check` is told."""
+
+    def check(self, share: float, value: float) -> None:
+        """Tells the objective's value after a share of the training, one of `rungs`.
+
+        Raises TrialStopped where it would need an implausible jump to be of use: to be let
+        through, it ends the training.
+        """
+        self.note(share, value)
+        if value > self.rungs.get(share, math.inf):
+            raise TrialStopped(share, value)
+
+
+def untrained(directory: Path) -> TrialContext:
+    """The context for objectives that need no training, which have no use for it."""
+    return TrialContext(
+        number=0, phase=0, seed=0, budget={}, directory=directory, report=_unheard
+    )  # fmt: skip
+
+
+def _unheard(*_: float) -> None:
+    pass
+
+
+class TrialStopped(Exception):  # noqa: N818 - no error: a training that is not worth its end
+    """A training that ends early; see `TrialContext.check`."""
+
+    def __init__(self, share: float, value: float) -> None:
+        super().__init__(share, value)
+        self.share, self.value = share, value
 
 
 Evaluate = Callable[[Mapping[str, Value], TrialContext], float]

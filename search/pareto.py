@@ -5,6 +5,7 @@ Shapes: n points of m costs.
 
 from __future__ import annotations
 
+import bisect
 import math
 
 import numpy as np
@@ -32,19 +33,13 @@ def front(costs: npt.ArrayLike) -> npt.NDArray[np.bool_]:
 def ranks(costs: npt.ArrayLike) -> npt.NDArray[np.int64]:
     """Non-domination rank of each point (n x m): 0 on the front, 1 on the front of the rest, ...
 
-    Source: Deb et al., A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II (2002).
+    Source: Deb et al., A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II (2002). One and
+    two costs take O(n log n), more O(n²).
     """
     points = as_costs(costs)
-    dominates = _domination(points)
-    result = np.full(len(points), -1, dtype=np.int64)
-    dominators = dominates.sum(axis=0)
-    level = 0
-    while (result < 0).any():
-        members = (dominators == 0) & (result < 0)
-        result[members] = level
-        dominators = dominators - dominates[members].sum(axis=0)
-        level += 1
-    return result
+    if points.shape[1] == 1:
+        points = np.concatenate([points, points], axis=1)
+    return _ranks_2d(points) if points.shape[1] == 2 else _ranks(points)
 
 
 def hypervolume(costs: npt.ArrayLike, reference: npt.ArrayLike) -> float:
@@ -85,6 +80,35 @@ def as_costs(costs: npt.ArrayLike) -> Costs:
     return points.reshape(len(points), -1) if points.ndim < 2 else points
 
 
+def _ranks(points: Costs) -> npt.NDArray[np.int64]:
+    dominates = _domination(points)
+    result = np.full(len(points), -1, dtype=np.int64)
+    dominators = dominates.sum(axis=0)
+    level = 0
+    while (result < 0).any():
+        members = (dominators == 0) & (result < 0)
+        result[members] = level
+        dominators = dominators - dominates[members].sum(axis=0)
+        level += 1
+    return result
+
+
+def _ranks_2d(points: Costs) -> npt.NDArray[np.int64]:
+    """By the first cost, then the second: a front dominates a point if its lowest one does."""
+    result = np.zeros(len(points), dtype=np.int64)
+    lowest: list[float] = []
+    previous, rank = (math.nan, math.nan), 0
+    rows = points.tolist()
+    for i in np.lexsort((points[:, 1], points[:, 0])).tolist():
+        x, y = rows[i]
+        if (x, y) != previous:
+            rank = bisect.bisect_right(lowest, y)
+            lowest[rank : rank + 1] = [y]
+            previous = (x, y)
+        result[i] = rank
+    return result
+
+
 def _domination(points: Costs) -> npt.NDArray[np.bool_]:
     """Whether (n x n) the row's point dominates the column's."""
     shape = (len(points), len(points))
@@ -118,17 +142,25 @@ def _volume_2d(points: Costs, corner: Costs) -> float:
 
 
 def _contributions_2d(points: Costs, corner: Costs) -> Costs:
-    """Each point on the front alone owns the box up to its neighbours, less what others cover."""
+    """A point of the front alone owns the box up to its neighbours, less what others cover of it.
+
+    Those others are the points that it alone of the front dominates.
+    """
     result = np.zeros(len(points))
-    inside = (points < corner).all(axis=1)
-    on_front = np.flatnonzero(inside)[front(points[inside])] if inside.any() else np.array([], int)
-    for i in on_front:
-        others = np.delete(points, i, axis=0)
-        nearby = others[(others < corner).all(axis=1)]
-        x, y = points[i]
-        # Only what lies within the point's own box can take something from it.
-        clipped = np.maximum(nearby, (x, y))
-        own = float((corner[0] - x) * (corner[1] - y))
-        shared = _volume_2d(clipped, corner) if len(clipped) else 0.0
-        result[i] = max(0.0, own - shared)
-    return result
+    inside = np.flatnonzero((points < corner).all(axis=1))
+    if not len(inside):
+        return result
+    on_front = front(points[inside])
+    order = inside[on_front]
+    order = order[np.lexsort((points[order, 1], points[order, 0]))]
+    x, y = points[order].T
+    right, above = np.append(x[1:], corner[0]), np.insert(y[:-1], 0, corner[1])
+    # Of equal points each has a neighbour at its own place, and so a box without an area.
+    result[order] = (right - x) * (above - y)
+    rest = points[inside[~on_front]]
+    first = np.searchsorted(-y, -rest[:, 1], side="left")
+    last = np.searchsorted(x, rest[:, 0], side="right") - 1
+    for owner in np.unique(last[first == last]):
+        covering = rest[(first == owner) & (last == owner)]
+        result[order[owner]] -= _volume_2d(covering, np.array([right[owner], above[owner]]))
+    return np.maximum(result, 0.0)

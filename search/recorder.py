@@ -11,14 +11,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from search import schema
 from search.errors import InputError, StudyError
-from search.freeze import Freeze
+from search.freeze import Judged
+from search.objective import ObjectiveSpec
 from search.settings import Settings
 from search.space import Value, candidate_key
-from search.study import ANNOTATION, FineTuned, Phase, Stage, Study, Trial, TrialState
+from search.study import ANNOTATION, FineTuned, Phase, PhaseKind, Study, Trial, TrialState
+from search.work import Stage
 
 
 class StudyRecorder(Study):
@@ -35,6 +37,7 @@ class StudyRecorder(Study):
         self._lock = schema.locked(path)
         try:
             super().__init__(path)
+            self._trials = super().trials()
             self._sweep()
         except BaseException:
             self._lock.release()
@@ -43,6 +46,10 @@ class StudyRecorder(Study):
     def close(self) -> None:
         super().close()
         self._lock.release()
+
+    def trials(self) -> list[Trial]:
+        """All trials by number; not read again, since nobody else writes."""
+        return list(self._trials)
 
     def extend(self, **changes: int | float | None) -> Settings:
         """Changes ``max_trials``, ``max_phases`` or ``minutes``, so that a search can go on.
@@ -65,32 +72,42 @@ class StudyRecorder(Study):
         self._documents["settings"] = settings.to_json()
         return settings
 
-    def start_phase(self, planned: int) -> Phase:
+    def start_phase(
+        self,
+        planned: int,
+        kind: PhaseKind = "architecture",
+        held: Mapping[str, Value] | None = None,
+    ) -> Phase:
         """Begins the next phase, of ``planned`` candidates."""
         number = len(self.phases())
         with self._transaction() as connection:
             connection.execute(
-                "INSERT INTO phase (number, planned, started) VALUES (?, ?, ?)",
-                (number, planned, _now()),
+                "INSERT INTO phase (number, planned, started, kind, held) VALUES (?, ?, ?, ?, ?)",
+                (number, planned, _now(), kind, json.dumps(dict(held or {}))),
             )
         return self.phases()[number]
 
-    def finish_phase(self, number: int, frozen: Sequence[Freeze]) -> None:
-        """Ends a phase and freezes parameters, in one step."""
+    def finish_phase(self, number: int, judged: Sequence[Judged]) -> None:
+        """Ends a phase and freezes those of the parameters that are to be, in one step."""
+        report = json.dumps([dataclasses.asdict(each) for each in judged])
         with self._transaction() as connection:
-            connection.execute("UPDATE phase SET finished = ? WHERE number = ?", (_now(), number))
-            connection.executemany(
-                "INSERT INTO frozen (phase, parameter, value, count, front, runner_up) "
-                "VALUES (?, ?, ?, ?, ?, ?)",
-                [
-                    (number, f.parameter, json.dumps(f.value), f.count, f.front, f.runner_up)
-                    for f in frozen
-                ],
+            connection.execute(
+                "UPDATE phase SET finished = ?, report = ? WHERE number = ?",
+                (_now(), report, number),
             )
+            connection.executemany(
+                "INSERT INTO frozen (phase, parameter, value, count, front, runner_up, chance) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (number, f.parameter, json.dumps(f.value), f.count, f.front, f.runner_up,
+                     f.chance)
+                    for f in judged if f.frozen
+                ],
+            )  # fmt: skip
 
     def start_trial(self, phase: int, parameters: Mapping[str, Value], seed: int) -> Trial:
         """Begins the next trial."""
-        [[number]] = self._rows("SELECT count(*) FROM trial")
+        number = len(self._trials)
         trial = Trial(number, phase, dict(parameters), "running", {}, seed, _now(), None, _host())
         with self._transaction() as connection:
             connection.execute(
@@ -98,7 +115,21 @@ class StudyRecorder(Study):
                 "VALUES (?, ?, ?, 'running', ?, ?, ?)",
                 (number, phase, candidate_key(parameters), seed, trial.started, trial.host),
             )
+        self._trials.append(trial)
         return trial
+
+    def restart_trial(self, trial: Trial) -> Trial:
+        """Begins a trial again that was killed, or whose worker died."""
+        again = dataclasses.replace(
+            trial, started=_now(), host=_host(), attempts=trial.attempts + 1
+        )
+        with self._transaction() as connection:
+            connection.execute(
+                "UPDATE trial SET started = ?, host = ?, attempts = ? WHERE number = ?",
+                (again.started, again.host, again.attempts, trial.number),
+            )
+        self._trials[trial.number] = again
+        return again
 
     def finish_trial(
         self,
@@ -107,6 +138,8 @@ class StudyRecorder(Study):
         values: Mapping[str, float],
         error: str | None = None,
         traceback: str | None = None,
+        *,
+        host: str | None = None,
     ) -> Trial:
         """Records how a trial ended, then removes its folder."""
         ended = dataclasses.replace(
@@ -114,7 +147,7 @@ class StudyRecorder(Study):
             state=state,
             values=dict(values),
             finished=_now(),
-            host=_host(),
+            host=host or _host(),
             error=error,
             traceback=traceback,
         )
@@ -128,6 +161,7 @@ class StudyRecorder(Study):
                 "INSERT INTO value VALUES (?, ?, ?)",
                 [(trial.number, name, value) for name, value in values.items()],
             )
+        self._trials[trial.number] = ended
         self._remove_directory(trial.number, "search")
         return ended
 
@@ -141,6 +175,35 @@ class StudyRecorder(Study):
                 "WHERE number = ? AND state = 'failed'",
                 again,
             )
+        self._trials = super().trials()
+
+    def revalue(self, objective: ObjectiveSpec, values: Mapping[int, float]) -> None:
+        """Gives an objective that needs no training another origin, and trials its values by that.
+
+        In one step, so that values of two origins are never in one study. ``values`` are by
+        trial; each trial that had a value must be among them.
+        """
+        had = {trial.number for trial in self.trials() if objective.name in trial.values}
+        if objective.needs_training or not had <= values.keys():
+            raise InputError(f"objective {objective.name!r} cannot be valued anew for every trial")
+        with self._transaction() as connection:
+            connection.execute(
+                "UPDATE objective SET origin = ? WHERE name = ?", (objective.origin, objective.name)
+            )
+            connection.executemany(
+                "UPDATE value SET value = ? WHERE trial = ? AND objective = ?",
+                [(values[number], number, objective.name) for number in sorted(had)],
+            )
+        self._trials = super().trials()
+
+    def change_metadata(self, changes: Mapping[str, Any]) -> None:
+        """Replaces parts of what the caller kept when the study was made."""
+        document = {**self.metadata, **changes}
+        with self._transaction() as connection:
+            connection.execute(
+                "UPDATE study SET value = ? WHERE key = 'metadata'", (json.dumps(document),)
+            )
+        self._documents["metadata"] = document
 
     def record_point(self, number: int, stage: Stage, step: int, value: float) -> None:
         """Adds a point to the learning curve of a trial, or puts it right after a resume."""
@@ -148,6 +211,13 @@ class StudyRecorder(Study):
             connection.execute(
                 "INSERT OR REPLACE INTO curve VALUES (?, ?, ?, ?)",
                 (number, stage, int(step), float(value)),
+            )
+
+    def record_rung(self, number: int, share: float, value: float) -> None:
+        """Keeps the trained objective's value after a share of the training of a trial."""
+        with self._transaction(durable=False) as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO rung VALUES (?, ?, ?)", (number, share, value)
             )
 
     def record_finetuned(self, result: FineTuned) -> None:
@@ -229,10 +299,12 @@ def finetuned_now(
     values: Mapping[str, float],
     error: str | None = None,
     traceback: str | None = None,
+    *,
+    host: str,
 ) -> FineTuned:
-    """The result of a fine-tuning that ended now, here."""
+    """The result of a fine-tuning that ended now."""
     state: Literal["finished", "failed"] = "finished" if error is None else "failed"
-    return FineTuned(trial, state, dict(values), _now(), _host(), error, traceback)
+    return FineTuned(trial, state, dict(values), _now(), host, error, traceback)
 
 
 def _now() -> str:

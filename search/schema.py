@@ -15,8 +15,9 @@ from search.errors import InputError, StudyError
 APPLICATION_ID = 0x504F4E53
 """Marks an SQLite file as a study: "PONS"."""
 
-VERSION = 1
-"""Of the tables below; raised with every change to them."""
+VERSION = 2
+"""Of the tables below; raised with every change to them, which `_MIGRATIONS` then makes to a file
+of the version before."""
 
 _TABLES = """
 CREATE TABLE study (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -26,19 +27,21 @@ CREATE TABLE objective (
     upper_bound REAL
 ) STRICT;
 CREATE TABLE phase (
-    number INTEGER PRIMARY KEY, planned INTEGER NOT NULL, started TEXT NOT NULL, finished TEXT
+    number INTEGER PRIMARY KEY, planned INTEGER NOT NULL, started TEXT NOT NULL, finished TEXT,
+    kind TEXT NOT NULL DEFAULT 'architecture', held TEXT NOT NULL DEFAULT '{}', report TEXT
 ) STRICT;
 CREATE TABLE frozen (
     position INTEGER PRIMARY KEY, phase INTEGER NOT NULL REFERENCES phase,
     parameter TEXT NOT NULL UNIQUE, value TEXT NOT NULL,
-    count INTEGER NOT NULL, front INTEGER NOT NULL, runner_up INTEGER NOT NULL
+    count INTEGER NOT NULL, front INTEGER NOT NULL, runner_up INTEGER NOT NULL, chance REAL
 ) STRICT;
 CREATE TABLE trial (
     number INTEGER PRIMARY KEY, phase INTEGER NOT NULL REFERENCES phase,
     candidate TEXT NOT NULL UNIQUE,
-    state TEXT NOT NULL CHECK (state IN ('running', 'finished', 'infeasible', 'failed')),
+    state TEXT NOT NULL
+        CHECK (state IN ('running', 'finished', 'infeasible', 'stopped', 'failed')),
     seed INTEGER NOT NULL, started TEXT NOT NULL, finished TEXT, host TEXT NOT NULL,
-    error TEXT, traceback TEXT
+    error TEXT, traceback TEXT, attempts INTEGER NOT NULL DEFAULT 1
 ) STRICT;
 CREATE TABLE value (
     trial INTEGER NOT NULL REFERENCES trial, objective TEXT NOT NULL, value REAL NOT NULL,
@@ -48,6 +51,10 @@ CREATE TABLE curve (
     trial INTEGER NOT NULL REFERENCES trial, stage TEXT NOT NULL, step INTEGER NOT NULL,
     value REAL, PRIMARY KEY (trial, stage, step)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE rung (
+    trial INTEGER NOT NULL REFERENCES trial, share REAL NOT NULL, value REAL NOT NULL,
+    PRIMARY KEY (trial, share)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE finetuned (
     trial INTEGER PRIMARY KEY REFERENCES trial,
     state TEXT NOT NULL CHECK (state IN ('finished', 'failed')),
@@ -55,6 +62,37 @@ CREATE TABLE finetuned (
     error TEXT, traceback TEXT
 ) STRICT;
 """
+
+_MIGRATIONS = {
+    # To 2: trainings that stop early, phases of their own kind, what chance has to do with it.
+    # A study of version 1 goes on as it was begun: one candidate drawn for each that is trained,
+    # and a parameter frozen whatever its margin.
+    1: (
+        """CREATE TABLE trial_2 (
+            number INTEGER PRIMARY KEY, phase INTEGER NOT NULL REFERENCES phase,
+            candidate TEXT NOT NULL UNIQUE,
+            state TEXT NOT NULL
+                CHECK (state IN ('running', 'finished', 'infeasible', 'stopped', 'failed')),
+            seed INTEGER NOT NULL, started TEXT NOT NULL, finished TEXT, host TEXT NOT NULL,
+            error TEXT, traceback TEXT, attempts INTEGER NOT NULL DEFAULT 1
+        ) STRICT""",
+        "INSERT INTO trial_2 SELECT number, phase, candidate, state, seed, started, finished, "
+        "host, error, traceback, 1 FROM trial",
+        "DROP TABLE trial",
+        "ALTER TABLE trial_2 RENAME TO trial",
+        """CREATE TABLE rung (
+            trial INTEGER NOT NULL REFERENCES trial, share REAL NOT NULL, value REAL NOT NULL,
+            PRIMARY KEY (trial, share)
+        ) STRICT, WITHOUT ROWID""",
+        "ALTER TABLE phase ADD COLUMN kind TEXT NOT NULL DEFAULT 'architecture'",
+        "ALTER TABLE phase ADD COLUMN held TEXT NOT NULL DEFAULT '{}'",
+        "ALTER TABLE phase ADD COLUMN report TEXT",
+        "ALTER TABLE frozen ADD COLUMN chance REAL",
+        "UPDATE study SET value = json_set(value, '$.pool', 1, '$.freeze_always', json('true')) "
+        "WHERE key = 'settings'",
+    ),
+}
+"""By version: what makes a file of it one of the next."""
 
 
 def create_tables(path: Path) -> None:
@@ -70,16 +108,24 @@ def create_tables(path: Path) -> None:
 def connect(path: Path, *, writing: bool) -> sqlite3.Connection:
     """An open study file of this version.
 
-    Raises InputError when there is none at ``path``, or one of another version.
+    One of an older version is migrated: in place when it is opened for writing, whole or not at
+    all; otherwise in a copy of it in memory, as it was when it was opened.
+
+    Raises InputError when there is none at ``path``, or one of a newer version.
     """
     if not path.is_file():
         raise InputError(f"no study at {path}; start one with: ponas search --study {path}")
     with translated(path):
         connection = _connect(path, "rw" if writing else "ro")
         try:
-            _check_version(connection, path)
+            version = _version(connection, path)
             if writing:
                 connection.execute("PRAGMA journal_mode = WAL")
+            elif version < VERSION:
+                connection = _copied_to_memory(connection)
+            if version < VERSION:
+                _migrate(connection)
+            if writing:
                 connection.execute("PRAGMA foreign_keys = ON")
         except BaseException:
             connection.close()
@@ -143,14 +189,49 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
     )
 
 
-def _check_version(connection: sqlite3.Connection, path: Path) -> None:
+def _version(connection: sqlite3.Connection, path: Path) -> int:
+    """The version of a study file; InputError where it is none that can be read here."""
     [application] = connection.execute("PRAGMA application_id").fetchone()
     [version] = connection.execute("PRAGMA user_version").fetchone()
     if application != APPLICATION_ID:
         raise InputError(f"{path} is an SQLite file but no study; {_CURE}")
-    if version != VERSION:
-        which = "a newer" if version > VERSION else "an older"
+    if version != VERSION and version not in _MIGRATIONS:
+        which = "a newer" if version > VERSION else "an unknown older"
         raise InputError(
             f"study {path} is of {which} version ({version}, here {VERSION}); "
             "use the ponas that made it, or start a new study at another path"
         )
+    return int(version)
+
+
+def _copied_to_memory(connection: sqlite3.Connection) -> sqlite3.Connection:
+    """The same tables in memory; closes the file."""
+    copy = sqlite3.connect(":memory:", isolation_level=None)
+    with closing(connection):
+        connection.backup(copy)
+    return copy
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    """Brings the tables to this version in one transaction.
+
+    Foreign keys must not be enforced meanwhile (they are not when a connection is new): a table
+    that others refer to can only be changed by putting another in its place. They are checked
+    before the end instead. Source: the procedure for schema changes in SQLite's documentation of
+    ALTER TABLE.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        # Asked again now that no other process can write.
+        [version] = connection.execute("PRAGMA user_version").fetchone()
+        for older in range(version, VERSION):
+            for statement in _MIGRATIONS[older]:
+                connection.execute(statement)
+        if connection.execute("PRAGMA foreign_key_check").fetchall():
+            raise sqlite3.IntegrityError("rows in it refer to others that are not there")
+        connection.execute(f"PRAGMA user_version = {VERSION}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise

@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from search import pareto, schema
-from search.freeze import Freeze
-from search.objective import Constraint, ObjectiveSpec, violation
-from search.sampler import Observation
+from search.freeze import Freeze, Judged
+from search.objective import Constraint, ObjectiveSpec
 from search.settings import Settings
 from search.space import Space, Value
+from search.work import Stage
 
-TrialState = Literal["running", "finished", "infeasible", "failed"]
-Stage = Literal["search", "finetune"]
+TrialState = Literal["running", "finished", "infeasible", "stopped", "failed"]
+PhaseKind = Literal["tuning", "architecture"]
 
 ANNOTATION = "annotation:"
 """Before the keys of what callers keep in a study, to hold them apart from its own."""
@@ -42,6 +43,16 @@ class Trial:
     error: str | None = None
     """One line, of a failed trial (and of one that is to be tried again)."""
     traceback: str | None = None
+    attempts: int = 1
+    """Times it was begun: a kill or a worker that dies makes it begin again."""
+
+    @property
+    def seconds(self) -> float | None:
+        """From its last beginning to its end; None while it runs."""
+        if self.finished is None:
+            return None
+        span = datetime.fromisoformat(self.finished) - datetime.fromisoformat(self.started)
+        return span.total_seconds()
 
 
 @dataclass(frozen=True)
@@ -57,6 +68,12 @@ class Phase:
     trials: int
     """Trials so far, infeasible and failed ones counted."""
     frozen: tuple[Freeze, ...]
+    kind: PhaseKind = "architecture"
+    """``tuning``: the one of the optimiser's parameters."""
+    held: Mapping[str, Value] = field(default_factory=dict)
+    """Settings that held for this phase alone."""
+    report: tuple[Judged, ...] = ()
+    """What was looked at when it ended, parameter by parameter, and why it was frozen or not."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +185,7 @@ class Study:
         # Trials before values: one that ends in between is still running here, not without values.
         rows = self._rows(
             "SELECT number, phase, candidate, state, seed, started, finished, host, error, "
-            "traceback FROM trial ORDER BY number"
+            "traceback, attempts FROM trial ORDER BY number"
         )
         values: dict[int, dict[str, float]] = {}
         for number, objective, value in self._rows(
@@ -185,18 +202,22 @@ class Study:
         """All phases begun so far, in order."""
         frozen: dict[int, list[Freeze]] = {}
         for phase, parameter, value, *counts in self._rows(
-            "SELECT phase, parameter, value, count, front, runner_up FROM frozen ORDER BY position"
+            "SELECT phase, parameter, value, count, front, runner_up, chance "
+            "FROM frozen ORDER BY position"
         ):
             frozen.setdefault(phase, []).append(Freeze(parameter, json.loads(value), *counts))
         rows = self._rows(
             "SELECT number, planned, started, finished, "
-            "(SELECT count(*) FROM trial WHERE trial.phase = phase.number) "
+            "(SELECT count(*) FROM trial WHERE trial.phase = phase.number), kind, held, report "
             "FROM phase ORDER BY number"
         )
         return [
-            Phase(number, planned, started, finished, trials, tuple(frozen.get(number, ())))
-            for number, planned, started, finished, trials in rows
-        ]
+            Phase(
+                number, planned, started, finished, trials, tuple(frozen.get(number, ())), kind,
+                json.loads(held), tuple(Judged(**each) for each in json.loads(report or "[]")),
+            )
+            for number, planned, started, finished, trials, kind, held, report in rows
+        ]  # fmt: skip
 
     def front(self) -> list[Trial]:
         """The finished, feasible trials that no other dominates, by the first objective."""
@@ -209,6 +230,15 @@ class Study:
             (number, stage),
         )
         return [(step, math.nan if value is None else value) for step, value in rows]
+
+    def rungs(self) -> dict[int, dict[float, float]]:
+        """Of each trial that has some: the trained objective's value by share of the training."""
+        found: dict[int, dict[float, float]] = {}
+        for trial, share, value in self._rows(
+            "SELECT trial, share, value FROM rung ORDER BY trial, share"
+        ):
+            found.setdefault(trial, {})[share] = value
+        return found
 
     def finetuned(self) -> list[FineTuned]:
         """Results of the fine-tunings so far, by trial."""
@@ -251,14 +281,3 @@ def front(trials: Sequence[Trial], objectives: Sequence[ObjectiveSpec]) -> list[
 def costs_of(trial: Trial, objectives: Sequence[ObjectiveSpec]) -> tuple[float, ...]:
     """What the trial costs, one number an objective, to be minimised."""
     return tuple(objective.cost(trial.values[objective.name]) for objective in objectives)
-
-
-def observation(
-    trial: Trial, objectives: Sequence[ObjectiveSpec], constraints: Sequence[Constraint]
-) -> Observation:
-    """What a sampler is told of a trial that has ended."""
-    if trial.state == "finished":
-        return Observation(trial.parameters, costs_of(trial, objectives))
-    if trial.state == "infeasible":
-        return Observation(trial.parameters, None, violation(constraints, trial.values))
-    return Observation(trial.parameters, None, float("inf"))

@@ -5,7 +5,9 @@ again: in a child process, by the command template, over ssh to a real sshd, by 
 server (all on loopback), and by a bundle that is written, run and brought back. A runner's figure
 of a kernel is the mean of its two smallest medians, as for any other measurement; it is compared
 with that of `local`. A second `local` runs beside the first: what these two differ by is the
-machine's noise, not a runner's. Then a program of 100 kernels is built for an ODroid.
+machine's noise, not a runner's. Every turn starts a process of its own, for every runner: where a
+process's memory happens to lie makes up to 10 % of a single kernel's time, for as long as it lives.
+Then a program of 100 kernels is built for an ODroid.
 """
 
 from __future__ import annotations
@@ -119,13 +121,11 @@ def _runners(folder: Path, target: Target, opened: ExitStack) -> dict[str, Measu
     pool = ObjectPool()
     opened.callback(pool.close)
     ways: dict[str, Callable[[], Measure]] = {
-        "local": lambda: _asked(opened.enter_context(LocalRunner(workers=1))),
-        "local_again": lambda: _asked(opened.enter_context(LocalRunner(workers=1))),
+        "local": lambda: _anew(lambda: LocalRunner(workers=1)),
+        "local_again": lambda: _anew(lambda: LocalRunner(workers=1)),
         "command": lambda: _asked(opened.enter_context(CommandRunner(target, "{program} {args}"))),
         "ssh": lambda: _over_ssh(folder / "ssh", target, opened),
-        "rpc": lambda: _asked(
-            opened.enter_context(RpcRunner(target, opened.enter_context(_rpc_server(folder))))
-        ),
+        "rpc": lambda: _over_rpc(opened.enter_context(_rpc_server(folder)), target),
         "bundle": lambda: lambda jobs: _carried(folder / "bundle", jobs, pool),
     }
     runners = {}
@@ -135,6 +135,20 @@ def _runners(folder: Path, target: Target, opened: ExitStack) -> dict[str, Measu
         except DeviceError as error:
             print(f"runner {name} is left out: {error}", file=sys.stderr)
     return runners
+
+
+def _anew(open_runner: Callable[[], Any]) -> Measure:
+    """By a runner that is opened for each turn, and with it its process."""
+
+    def measure(jobs: Sequence[Job]) -> dict[str, Outcome]:
+        with open_runner() as runner:
+            return _asked(runner)(jobs)
+
+    return measure
+
+
+def _over_rpc(address: str, target: CpuTarget) -> Measure:
+    return _anew(lambda: RpcRunner(target, address))
 
 
 def _asked(runner: Any) -> Measure:  # noqa: ANN401 - any runner

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,15 +11,24 @@ from kws.errors import InputError
 from search.algorithm import Outcome, run
 from search.creation import create_study
 from search.events import OnEvent
-from search.objective import Constraint, Objective
+from search.objective import Constraint, Objective, untrained
 from search.recorder import StudyRecorder
 from search.settings import Settings
 from search.study import Study
+from tools.code_version import changes as code_changes
+from tools.code_version import code_version
 from tools.console import Stages
+from tools.execution import Execution
+from tools.recipe import (
+    FINETUNE_DROP_EVERY,
+    SEARCH_DROP_EVERY,
+    TUNING,
+    Recipe,
+    tuning_parameters,
+    tuning_start,
+)
 from tools.task import (
-    Training,
-    error_objective,
-    finetuning,
+    SpeechTask,
     flops_objective,
     latency_name,
     latency_objective,
@@ -33,7 +40,6 @@ if TYPE_CHECKING:
     from costmodel.estimate import Estimator
     from costmodel.profile import Profile
     from kws.features import FeatureSet
-    from kws.training import TrainingSettings
 
 MEASURED = "measured_ms"
 """Annotation of a study: architecture -> milliseconds on the device, the seed's included."""
@@ -56,10 +62,22 @@ class Request:
     """Of these in the initial phase; None is half of them."""
     refine: int | None = None
     """In each refined phase; None is an eighth of them."""
-    freeze: int = 1
-    """Parameters frozen after each phase."""
+    freeze: int | None = None
+    """Parameters frozen after each phase at most; None is every one that is clear."""
+    freeze_always: bool = False
+    """Whether one is frozen also where the front's agreement is no more than chance."""
+    tuning: int = 0
+    """Candidates trained beforehand to find the optimiser's parameters; 0 leaves that out."""
+    pool: int = 32
+    """Suggestions of which each candidate is the most promising."""
+    early_stopping: bool = True
+    """Whether trainings that cannot join the front end early."""
+    grow: float = 1.0
+    """By what the iterations of a candidate have grown when all of the space is frozen."""
     minutes: float | None = None
     """Wall-clock limit of the phases; None sets none."""
+    phase_minutes: float | None = None
+    """Wall-clock limit of each phase; None sets none."""
     iterations: int
     """Training iterations of a candidate."""
     finetune_iterations: int
@@ -79,7 +97,7 @@ class Request:
     device: str = "cpu"
     """Torch device that trains."""
     threads: int | None = None
-    """CPU threads that train; None is every core."""
+    """CPU threads of a training; None shares the cores among those at a time."""
     bfloat16: bool = False
     """Whether convolutions train in bfloat16."""
     time_shift_frames: int = 0
@@ -95,14 +113,41 @@ class Job:
     estimator: Estimator
     data: FeatureSet
 
-    def objectives(self, training: Training) -> list[Objective]:
-        """Error and cost; the predicted latency too where a bound on it is asked for."""
-        cost = (
-            flops_objective()
-            if self.request.objective == "flops"
-            else latency_objective(self.estimator)
+    def costs(self) -> list[Objective]:
+        """What is minimised beside the error."""
+        if self.request.objective == "flops":
+            return [flops_objective()]
+        return [latency_objective(self.estimator)]
+
+    def constraints(self) -> tuple[Constraint, ...]:
+        """What candidates must hold to. Raises InputError for a bound on what is not minimised."""
+        bound = self.request.max_latency_ms
+        if bound is None:
+            return ()
+        if self.request.objective != "latency":
+            raise InputError("--max-latency-ms needs --objective latency")
+        return (Constraint(latency_name(self.request.profile), bound),)
+
+    def speech_task(self, models: Path, threads: int | None) -> SpeechTask:
+        """The training of candidates; fine-tuned models are saved in ``models``."""
+        request = self.request
+        finetune = Recipe(
+            learning_rate=request.learning_rate,
+            batch=request.finetune_batch,
+            drop_every=FINETUNE_DROP_EVERY,
+            bfloat16=request.bfloat16,
+            time_shift_frames=request.time_shift_frames,
         )
-        return [error_objective(training), cost]
+        return SpeechTask(
+            data=self.data,
+            costs=tuple(cost.spec for cost in self.costs()),
+            search=replace(finetune, batch=request.batch, drop_every=SEARCH_DROP_EVERY),
+            finetune=finetune if request.finetune_iterations else None,
+            models=models,
+            constraints=self.constraints(),
+            device=request.device,
+            threads=threads,
+        )
 
 
 def open_job(request: Request, stages: Stages) -> Job:
@@ -123,22 +168,26 @@ def create(job: Job, path: Path) -> StudyRecorder:
         first_kernel=request.first_kernel,
         later_kernel=request.later_kernel,
     )
-    space = make_space(bounds, filters_low=request.filters_step, filters_step=request.filters_step)
-    constraints = []
-    if request.max_latency_ms is not None:
-        if request.objective != "latency":
-            raise InputError("--max-latency-ms needs --objective latency")
-        constraints = [Constraint(latency_name(request.profile), request.max_latency_ms)]
+    tuned = bool(request.tuning)
+    space = make_space(
+        bounds,
+        filters_low=request.filters_step,
+        filters_step=request.filters_step,
+        tuning=tuning_parameters(request) if tuned else (),
+    )
+    start = start_of(space, tuning_start(request) if tuned else None)
+    task = job.speech_task(models_dir(path), None).task(job.costs())
     return create_study(
         path,
         space=space,
-        objectives=job.objectives(_training(job, _ignore)),
+        objectives=task.objectives,
         settings=_settings(request),
-        constraints=constraints,
-        start=start_of(space),
+        constraints=task.constraints,
+        start=start,
         metadata={
             "format": FORMAT,
             "request": asdict(request),
+            "code": code_version(),
             "profile_digest": job.profile.digest,
             "data_digest": job.data.digest,
             "data": _data_facts(job.data),
@@ -146,10 +195,15 @@ def create(job: Job, path: Path) -> StudyRecorder:
     )
 
 
-def resume(path: Path, stages: Stages, *, profile: str | None = None) -> tuple[Job, StudyRecorder]:
+def resume(
+    path: Path, stages: Stages, *, profile: str | None = None, accept_changes: bool = False
+) -> tuple[Job, StudyRecorder]:
     """The job of the study at ``path``, open for writing.
 
-    Raises InputError where it could not be continued faithfully: another profile or other data.
+    Raises InputError where it could not be continued faithfully: another profile, other data,
+    other code, or a profile that was calibrated anew. With ``accept_changes`` it goes on with
+    other code, and with the new calibration, by which the latencies of all trials are then
+    predicted again.
     """
     recorder = StudyRecorder.open(path)
     try:
@@ -160,7 +214,7 @@ def resume(path: Path, stages: Stages, *, profile: str | None = None) -> tuple[J
                 "leave --profile out, or start a new study at another path"
             )
         job = open_job(request, stages)
-        _check_same(path, recorder.metadata, job)
+        _check_same(recorder, job, accept_changes=accept_changes)
     except BaseException:
         recorder.close()
         raise
@@ -170,16 +224,16 @@ def resume(path: Path, stages: Stages, *, profile: str | None = None) -> tuple[J
 def run_job(
     job: Job,
     recorder: StudyRecorder,
+    execution: Execution,
     *,
     on_event: OnEvent,
-    on_iteration: Callable[[int, int, int], None],
 ) -> Outcome:
     """Searches and fine-tunes until the study is done."""
-    training = _training(job, on_iteration)
-    finetune = None
-    if job.request.finetune_iterations:
-        finetune = finetuning(training, _finetune_settings(job.request), models_dir(recorder.path))
-    return run(recorder, job.objectives(training), finetune=finetune, on_event=on_event)
+    threads = execution.threads(job.request.threads)
+    make_task = job.speech_task(models_dir(recorder.path), threads)
+    task = make_task.task(job.costs())
+    with execution.open(task, make_task, threads) as executor:
+        return run(recorder, task, executor=executor, on_event=on_event)
 
 
 def models_dir(study: Path) -> Path:
@@ -212,87 +266,73 @@ def _data_facts(data: FeatureSet) -> dict[str, Any]:
     }
 
 
-def _check_same(path: Path, metadata: Mapping[str, Any], job: Job) -> None:
+def _check_same(recorder: StudyRecorder, job: Job, *, accept_changes: bool) -> None:
+    path, metadata = recorder.path, recorder.metadata
     start_new = "start a new study at another path"
     if metadata["data_digest"] != job.data.digest:
         raise InputError(
             f"the data at '{job.request.data}' has changed since study {path} began; "
             f"bring it back, or {start_new}"
         )
+    accept = f"go on all the same: ponas search --resume --accept-changes --study {path}"
     if metadata["profile_digest"] != job.profile.digest:
-        raise InputError(
-            f"profile '{job.profile.name}' was calibrated anew since study {path} began, so its "
-            f"latencies cannot be compared; {start_new}"
-        )
+        if not accept_changes:
+            raise InputError(
+                f"profile '{job.profile.name}' was calibrated anew since study {path} began, so "
+                f"its latencies cannot be compared; {start_new}, or have all of them predicted "
+                f"again and {accept}"
+            )
+        _predict_again(recorder, job)
+    changed = code_changes(metadata.get("code", {}), code_version())
+    if changed:
+        if not accept_changes:
+            raise InputError(
+                f"study {path} was begun with other code ({changed}), so what it finds from here "
+                f"on is not what it would have found; {accept}, or {start_new}"
+            )
+        recorder.change_metadata({"code": code_version()})
+
+
+def _predict_again(recorder: StudyRecorder, job: Job) -> None:
+    """All latencies by the profile as it is calibrated now; measured ones are dropped."""
+    for objective in job.costs():
+        context = untrained(recorder.directory(0))
+        values = {
+            trial.number: objective.evaluate(trial.parameters, context)
+            for trial in recorder.trials()
+            if objective.name in trial.values
+        }
+        recorder.revalue(objective.spec, values)
+    recorder.annotate(MEASURED, {})
+    recorder.change_metadata({"profile_digest": job.profile.digest})
+
+
+RUNGS = (0.25, 0.5)
+"""Shares of a training after which it may end early: each doubles what was spent, as in successive
+halving; before a quarter the errors of short trainings say little."""
 
 
 def _settings(request: Request) -> Settings:
     candidates = request.candidates
     return Settings(
         seed=request.seed,
+        pool=request.pool,
+        rungs=RUNGS if request.early_stopping else (),
+        tuning=TUNING if request.tuning else (),
+        tuning_trials=max(1, request.tuning),
         initial_trials=request.initial or max(1, candidates // 2),
         refine_trials=request.refine or max(1, candidates // 8),
         startup_trials=max(2, min(10, candidates // 4)),
         freeze_per_phase=request.freeze,
+        freeze_always=request.freeze_always,
+        growth=request.grow,
         max_trials=candidates,
         minutes=request.minutes,
+        phase_minutes=request.phase_minutes,
         finetune_minutes=request.finetune_minutes,
         budgets=({"iterations": request.iterations},),
         finetune_budget={"iterations": request.finetune_iterations},
     )
-
-
-def _training(job: Job, on_iteration: Callable[[int, int, int], None]) -> Training:
-    from kws.augmentation import Augmentation
-    from kws.training import TrainingSettings
-
-    request = job.request
-    settings = TrainingSettings(
-        learning_rate=request.learning_rate,
-        batch=request.batch,
-        iterations=request.iterations,
-        decay_iterations=max(1, round(DROP_AT * request.iterations)),
-        evaluate_iterations=request.iterations,
-        curve_iterations=max(1, request.iterations // 20),
-        bfloat16=request.bfloat16,
-        augmentation=Augmentation(time_shift_frames=request.time_shift_frames),
-    )
-    return Training(
-        data=job.data,
-        settings=settings,
-        device=request.device,
-        threads=request.threads or os.cpu_count(),
-        on_iteration=on_iteration,
-    )
-
-
-DROP_AT = 0.7
-"""Share of a candidate's iterations after which the rate drops, once: a search's short trainings
-never reach the paper's 10,000, and end several points lower without a drop."""
-
-FINETUNE_DROPS = 4
-"""The paper's 40,000 iterations drop the rate every 10,000; shorter ones as often in all."""
-
-
-def _finetune_settings(request: Request) -> TrainingSettings:
-    from kws.augmentation import Augmentation
-    from kws.training import TrainingSettings
-
-    iterations = max(request.finetune_iterations, 1)
-    return TrainingSettings(
-        learning_rate=request.learning_rate,
-        batch=request.finetune_batch,
-        iterations=iterations,
-        decay_iterations=max(1, iterations // FINETUNE_DROPS),
-        evaluate_iterations=iterations,
-        curve_iterations=max(1, iterations // 20),
-        bfloat16=request.bfloat16,
-        augmentation=Augmentation(time_shift_frames=request.time_shift_frames),
-    )
-
-
-def _ignore(number: int, done: int, total: int) -> None:
-    del number, done, total
 
 
 def extend(recorder: StudyRecorder, *, candidates: int | None, minutes: float | None) -> None:

@@ -9,7 +9,9 @@ import sys
 
 import click
 
-COMMANDS = ("profiles", "calibrate", "estimate", "search", "compare", "measure", "report", "data")
+COMMANDS = (
+    "profiles", "calibrate", "estimate", "search", "compare", "measure", "report", "trials", "data"
+)  # fmt: skip
 """In the order of the help text; each is ``command`` in ``tools.commands.<name>``."""
 
 ROOMS = ("costmodel", "search", "kws", "tools")

@@ -19,22 +19,28 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from tools import page_text
+from tools.page_comparison import comparison_facts, equal_accuracy_rows, interval
+from tools.page_comparison_data import (
+    ComparedFront,
+    Comparison,
+    EqualAccuracy,
+    Hypervolume,
+    Judgement,
+    RankCorrelation,
+    Spread,
+)
 from tools.page_data import (
     Calibration,
     Candidate,
     Command,
-    ComparedFront,
-    Comparison,
     DataSet,
     Device,
-    EqualAccuracy,
     Frozen,
     HeldOut,
     Kernel,
     Objective,
     Page,
     Phase,
-    RankCorrelation,
     Study,
     Trial,
 )
@@ -58,11 +64,14 @@ __all__ = [
     "EqualAccuracy",
     "Frozen",
     "HeldOut",
+    "Hypervolume",
+    "Judgement",
     "Kernel",
     "Objective",
     "Page",
     "Phase",
     "RankCorrelation",
+    "Spread",
     "Study",
     "Trial",
     "render",
@@ -95,6 +104,7 @@ def render(page: Page) -> str:
         "signed_percent": page_text.signed_percent,
         "count": page_text.count,
         "finite": page_text.finite,
+        "volume": page_text.volume,
     }
     return environment.get_template("page.html").render(
         page=page,
@@ -106,6 +116,9 @@ def render(page: Page) -> str:
         front=front_table(page.study) if page.study is not None else None,
         trials=trials_table(page.study) if page.study is not None else None,
         facts=study_facts(page.study) if page.study is not None else (),
+        comparison_facts=comparison_facts,
+        equal_accuracy_rows=equal_accuracy_rows,
+        interval=interval,
         candidate_table=candidate_table,
     )
 

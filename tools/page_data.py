@@ -8,9 +8,12 @@ operations are Table II's count. Texts are shown as they are, whatever character
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-TrialState = Literal["running", "finished", "infeasible", "failed"]
+if TYPE_CHECKING:
+    from tools.page_comparison_data import Comparison
+
+TrialState = Literal["running", "finished", "infeasible", "stopped", "failed"]
 
 Cost = Literal["latency", "operations"]
 
@@ -89,6 +92,9 @@ class Trial(Candidate):
     failure: str | None = None
     """One line on what went wrong, of a failed trial."""
 
+    stopped: str | None = None
+    """How far it was trained and what it had come to, of a trial that ended early."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Frozen:
@@ -106,6 +112,9 @@ class Frozen:
     margin: float
     """Share of the front by which it won over the next most common setting, in [0, 1]."""
 
+    reason: str = ""
+    """Why it was frozen; where this is empty, share and margin are shown."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Phase:
@@ -122,6 +131,12 @@ class Phase:
 
     frozen: tuple[Frozen, ...] = ()
     """What was frozen at its end."""
+
+    tuned: bool = False
+    """Whether it searched the optimiser's parameters and not the architecture."""
+
+    unfrozen: str = ""
+    """What came closest to being frozen and why it was not, where nothing was."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -286,71 +301,6 @@ class Calibration:
 
     failed: tuple[str, ...] = ()
     """Jobs that could not be measured, with the reason."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ComparedFront:
-    """The front that one objective led to."""
-
-    name: str
-    """What the search minimised beside the error: ``operations``, ``latency``."""
-
-    candidates: tuple[Candidate, ...]
-    """Its members."""
-
-    hypervolume: float | None = None
-    """Of the members in error and latency; see `Comparison.hypervolume_note`."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class RankCorrelation:
-    """How well one number orders networks as another does."""
-
-    of: str
-    """Which two, such as ``operations against measured latency``."""
-
-    spearman: float | None
-    """Spearman's coefficient, in [-1, 1]."""
-
-    kendall: float | None = None
-    """Kendall's tau-b, in [-1, 1]."""
-
-    networks: int
-    """How many networks were ordered."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class EqualAccuracy:
-    """The fastest network of each front that is at least so accurate."""
-
-    error: float
-    """Largest error allowed."""
-
-    latency_ms: tuple[float | None, ...]
-    """One a front, in their order; None where no member is so accurate."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """Two or more fronts for the same device side by side."""
-
-    device: Device
-    """The device that all were measured on."""
-
-    fronts: tuple[ComparedFront, ...]
-    """The fronts, at least two."""
-
-    seeds: tuple[int, ...] = ()
-    """Seeds of the searches that were compared."""
-
-    ranks: tuple[RankCorrelation, ...] = ()
-    """What predicts measured latency how well."""
-
-    equal_accuracy: tuple[EqualAccuracy, ...] = ()
-    """Latency at equal accuracy, row by row."""
-
-    hypervolume_note: str = ""
-    """Unit and reference point of the hypervolumes."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,14 +14,24 @@ from typing import Any
 import plotly.graph_objects as go
 
 from tools.page_axes import axis, log_limits
-from tools.page_data import Calibration, Candidate, Comparison, HeldOut, Page, Phase, Study, Trial
+from tools.page_comparison import comparison_figures
+from tools.page_data import Calibration, Candidate, HeldOut, Page, Phase, Study, Trial
+from tools.page_drawing import (
+    BAD,
+    ERROR_TITLE,
+    FRONT,
+    PLAIN,
+    TUNED,
+    coordinates,
+    laid_out,
+    points,
+    stairs,
+)
 from tools.page_marks import (
     Place,
     best_known_ms,
-    best_percent,
     cost_place,
     error_percent,
-    hover,
     marks,
     measured_ms,
     operations_m,
@@ -32,17 +42,10 @@ from tools.page_marks import (
 )
 from tools.page_text import architecture_lines, in_plot, percent, quantity, signed_percent
 
-PLAIN, FRONT, TUNED, BAD = "#7c8ba1", "#e4572e", "#2a9d6f", "#c2405a"
-
 SEED_MARKER = {"color": "#cf9400", "size": 16, "symbol": "star", "line": {"width": 0}}
-
-SERIES = ((FRONT, "circle"), ("#3b82c4", "diamond"), (TUNED, "square"), ("#9a5fc0", "triangle-up"))
-"""Colour and marker of fronts side by side: told apart without colour as well."""
 
 EARLY, LATE = "#a3a9b3", "#2f7fd0"
 """Trials of the first and of the last phase, those between mixed."""
-
-ERROR_TITLE = "clips wrong (%)"
 
 TOLERANCE = 0.1
 """Relative error that the calibration is judged by: the lines beside the diagonal."""
@@ -56,7 +59,7 @@ def figures(page: Page) -> dict[str, go.Figure]:
         made["trials"] = trials_figure(page.study)
         made["operations"] = operations_figure(page.study)
     if page.comparison is not None:
-        made["comparison"] = comparison_figure(page.comparison)
+        made |= comparison_figures(page.comparison)
     if page.calibration is not None:
         made["calibration"] = calibration_figure(page.calibration)
     return {name: figure for name, figure in made.items() if figure is not None}
@@ -74,7 +77,7 @@ def front_figure(study: Study) -> go.Figure | None:
     dots["marker"] |= {"cmin": 0, "cmax": max((p.number for p in study.phases), default=0) or 1}
     figure = go.Figure()
     figure.add_trace(dots)
-    figure.add_trace(_stairs(_points(members, cost, error_percent), FRONT))
+    figure.add_trace(stairs(points(members, cost, error_percent), FRONT))
     figure.add_trace(marks("front", members, cost, error_percent, device, color=FRONT, size=11))
     tuned = [*members, *_seeds(study)]
     figure.add_trace(_links(tuned, cost, error_percent, tuned_percent))
@@ -86,10 +89,10 @@ def front_figure(study: Study) -> go.Figure | None:
     )  # fmt: skip
     star = marks("seed", _seeds(study), cost, error_percent, device)
     figure.add_trace(star | {"marker": SEED_MARKER})
-    return _laid_out(
+    return laid_out(
         figure,
-        xaxis=axis(_cost_title(study), _drawn(figure, "x")),
-        yaxis=axis(ERROR_TITLE, _drawn(figure, "y")),
+        xaxis=axis(_cost_title(study), coordinates(figure, "x")),
+        yaxis=axis(ERROR_TITLE, coordinates(figure, "y")),
     )
 
 
@@ -112,16 +115,18 @@ def trials_figure(study: Study) -> go.Figure | None:
     figure.add_trace(crosses | {"yaxis": "y2"})
     figure.add_trace(_failed(study.trials))
     figure.add_trace(_freezes(study.phases, study.trials))
-    _laid_out(
+    laid_out(
         figure,
         xaxis={"title": {"text": "trial"}, "zeroline": False, "anchor": "y2" if timed else "y"},
-        yaxis={**axis(ERROR_TITLE, _drawn(figure, "y")), "domain": [0.53 if timed else 0, 1]},
+        yaxis={**axis(ERROR_TITLE, coordinates(figure, "y")), "domain": [0.53 if timed else 0, 1]},
         yaxis3={"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True},
         shapes=list(_bands(study.trials)),
     )
     if timed:
         title = "predicted (ms)" if study.device.calibrated else "roofline (ms)"
-        figure.update_layout(yaxis2={**axis(title, _drawn(figure, "y", "y2")), "domain": [0, 0.45]})
+        figure.update_layout(
+            yaxis2={**axis(title, coordinates(figure, "y", "y2")), "domain": [0, 0.45]}
+        )
     return figure
 
 
@@ -144,10 +149,10 @@ def operations_figure(study: Study) -> go.Figure | None:
     )  # fmt: skip
     star = marks("seed", _seeds(study), operations_m, best_known_ms, device)
     figure.add_trace(star | {"marker": SEED_MARKER})
-    return _laid_out(
+    return laid_out(
         figure,
-        xaxis=axis("operations (MFLOP)", _drawn(figure, "x")),
-        yaxis=axis("latency (ms)", _drawn(figure, "y")),
+        xaxis=axis("operations (MFLOP)", coordinates(figure, "x")),
+        yaxis=axis("latency (ms)", coordinates(figure, "y")),
     )
 
 
@@ -175,7 +180,7 @@ def calibration_figure(calibration: Calibration) -> go.Figure | None:
         figure.add_trace(dots)
         figure.add_trace(dots | {"y": off, "yaxis": "y2", "showlegend": False})
     across = [math.log10(low), math.log10(high)]
-    return _laid_out(
+    return laid_out(
         figure,
         xaxis=axis("measured (ms)", [low, high], log=True) | {"range": across, "anchor": "y2"},
         yaxis=axis("predicted (ms)", [low, high], log=True)
@@ -184,58 +189,9 @@ def calibration_figure(calibration: Calibration) -> go.Figure | None:
     )
 
 
-def comparison_figure(comparison: Comparison) -> go.Figure | None:
-    """Fronts side by side in error and latency: measured where it was, else hollow.
-
-    Errors are of one stage for all: after fine-tuning where every member has that, else after
-    the search.
-    """
-    figure = go.Figure()
-    everyone = [c for front in comparison.fronts for c in front.candidates]
-    place, stage = _common_stage(everyone)
-    for index, front in enumerate(comparison.fronts):
-        color, symbol = SERIES[index % len(SERIES)]
-        members = placed(front.candidates, best_known_ms, place)
-        if not members:
-            continue
-        name = in_plot(front.name)
-        dots = marks(name, members, best_known_ms, place, comparison.device)
-        dots["hovertext"] = [hover(c, comparison.device, f"<b>{name}</b>") for c in members]
-        symbols = [symbol if measured_ms(c) is not None else f"{symbol}-open" for c in members]
-        dots["marker"] = {"color": color, "size": 10, "symbol": symbols}
-        del dots["customdata"]  # these are of other studies: nothing to select here
-        figure.add_trace(_stairs(_points(members, best_known_ms, place), color))
-        figure.add_trace(dots)
-    if not figure.data:
-        return None
-    measured = all(measured_ms(c) is not None for c in placed(everyone, best_known_ms))
-    title = "measured latency (ms)" if measured else "latency (ms), hollow: not measured"
-    return _laid_out(
-        figure,
-        xaxis=axis(title, _drawn(figure, "x")),
-        yaxis=axis(f"{ERROR_TITLE}, {stage}", _drawn(figure, "y")),
-    )
-
-
-def staircase(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Of points (x, y) those with the least y so far, by x: their front, both minimised."""
-    kept: list[tuple[float, float]] = []
-    for x, y in sorted(points):
-        if not kept or y < kept[-1][1]:
-            kept.append((x, y))
-    return kept
-
-
-def _common_stage(candidates: Sequence[Candidate]) -> tuple[Place, str]:
-    for place, stage in ((tuned_percent, "fine-tuned"), (error_percent, "after the search")):
-        if len(placed(candidates, place)) == len(candidates):
-            return place, stage
-    return best_percent, "at their latest"
-
-
 def _best_so_far(trials: Sequence[Trial]) -> dict[str, Any]:
     """The smallest error of the trials up to each, on to the last trial."""
-    line = _stairs(_points(trials, trial_number, error_percent), FRONT)
+    line = stairs(points(trials, trial_number, error_percent), FRONT)
     line["x"].append(trials[-1].number)
     line["y"].append(line["y"][-1])
     return line | {"opacity": 0.6}
@@ -243,20 +199,6 @@ def _best_so_far(trials: Sequence[Trial]) -> dict[str, Any]:
 
 def _seeds(study: Study) -> list[Candidate]:
     return [study.seed_architecture] if study.seed_architecture is not None else []
-
-
-def _points(candidates: Sequence[Candidate], x: Place, y: Place) -> list[tuple[float, float]]:
-    pairs = [(x(c), y(c)) for c in candidates]
-    return [(a, b) for a, b in pairs if a is not None and b is not None]
-
-
-def _stairs(points: list[tuple[float, float]], color: str) -> dict[str, Any]:
-    steps = staircase(points)
-    return {
-        "type": "scatter", "mode": "lines", "hoverinfo": "skip", "showlegend": False,
-        "x": [x for x, _ in steps], "y": [y for _, y in steps],
-        "line": {"color": color, "width": 1.5, "shape": "hv"},
-    }  # fmt: skip
 
 
 def _links(candidates: Sequence[Candidate], x: Place, y: Place, other: Place) -> dict[str, Any]:
@@ -349,30 +291,3 @@ def _cost_title(study: Study) -> str:
     if study.device.calibrated:
         return "predicted latency (ms)"
     return "roofline estimate (ms), not calibrated"
-
-
-def _drawn(figure: go.Figure, which: str, yaxis: str = "y") -> list[float]:
-    """All coordinates on an axis."""
-    traces = [t for t in figure.data if which == "x" or (t.yaxis or "y") == yaxis]
-    return [value for trace in traces for value in trace[which] if value is not None]
-
-
-def _laid_out(figure: go.Figure, **layout: Any) -> go.Figure:  # noqa: ANN401  # plotly's settings
-    figure.update_layout(
-        template=None,
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        margin={"l": 58, "r": 12, "t": 34, "b": 48},
-        legend={
-            "orientation": "h",
-            "x": 0,
-            "y": 1,
-            "yanchor": "bottom",
-            "xanchor": "left",
-            "itemsizing": "constant",
-        },
-        hovermode="closest",
-        hoverlabel={"align": "left"},
-        **layout,
-    )
-    return figure

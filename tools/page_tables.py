@@ -201,13 +201,14 @@ def _title(candidate: Candidate) -> str:
 
 def _state(trial: Trial) -> str:
     state = "on the front" if trial.on_front else trial.state
-    return f"{state}: {trial.failure}" if trial.failure else state
+    told = trial.failure or trial.stopped
+    return f"{state}: {told}" if told else state
 
 
 def _trial_fact(study: Study) -> Fact:
     states = [
         f"{how_many} {name}"
-        for name in ("finished", "infeasible", "failed", "running")
+        for name in ("finished", "stopped", "infeasible", "failed", "running")
         if (how_many := sum(trial.state == name for trial in study.trials))
     ]
     phases = count(len(study.phases), "phase")

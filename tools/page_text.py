@@ -23,7 +23,7 @@ def number(value: float | None, digits: int = 3) -> str:
     # Rounded first: 9.996 has the places of 10.0, not those of 9.99.
     rounded = float(f"{value:.{digits}g}")
     places = max(0, digits - 1 - math.floor(math.log10(abs(rounded))))
-    return f"{rounded:,.{places}f}"
+    return f"{rounded:,.{places}f}".replace("-", "−")
 
 
 def quantity(value: float | None, unit: str) -> str:
@@ -41,6 +41,12 @@ def signed_percent(share: float | None) -> str:
     """A share in percent with its sign: ``+1.2 %``."""
     share = finite(share)
     return MISSING if share is None else f"{100 * share:+.1f} %".replace("-", "−")
+
+
+def volume(share: float | None) -> str:
+    """A hypervolume, or a difference of two, as a share of the box: ``0.7511``, ``−0.0100``."""
+    share = finite(share)
+    return MISSING if share is None else f"{share:.4f}".replace("-", "−")
 
 
 def mflop(operations: int | None) -> str:

@@ -1,9 +1,9 @@
-"""From a study, a profile or a comparison to the data of a page, and the page to a file."""
+"""From a study or a profile to the data of a page, and the page to a file."""
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,9 @@ from boltons.fileutils import atomic_save
 from costmodel.estimate import Estimate, Estimator
 from costmodel.profile import Profile
 from kws.architecture import to_network
-from search.study import Study, Trial
+from search.study import Phase, Study, Trial
 from tools import page_data as page
 from tools.calibration import card_line
-from tools.comparison import Point
 from tools.front import Member, members, seed_member
 from tools.job import MEASURED, Request, request_of
 from tools.task import ERROR, architecture_of
@@ -27,55 +26,15 @@ def write_study_page(study: Study, estimator: Estimator, path: Path) -> None:
     profile = estimator.profile
     data = page.Page(
         title=f"Search for {profile.name}",
-        made=_made(),
+        made=made(),
         study=_study(study, estimator),
-        calibration=_calibration(profile),
+        calibration=calibration_of(profile),
     )
-    _write(data, path)
+    write_page(data, path)
 
 
-def write_comparison_page(
-    paths: Mapping[str, Sequence[Path]],
-    fronts: Mapping[str, Sequence[Point]],
-    result: Mapping[str, Any],
-    profile: Profile,
-    path: Path,
-) -> None:
-    """Writes the page of a comparison of objectives on one device."""
-    seeds = {_seed(study) for studies in paths.values() for study in studies}
-    reference = result.get("reference", {})
-    data = page.Page(
-        title=f"Operations or latency: two searches for {profile.name}",
-        made=_made(),
-        calibration=_calibration(profile),
-        comparison=page.Comparison(
-            device=_device(profile),
-            seeds=tuple(sorted(seeds)),
-            fronts=tuple(
-                page.ComparedFront(
-                    name=name,
-                    candidates=tuple(_compared(point) for point in points),
-                    hypervolume=result["hypervolume"].get(name),
-                )
-                for name, points in fronts.items()
-            ),
-            ranks=_ranks(result["rank"]["all"]),
-            equal_accuracy=tuple(
-                page.EqualAccuracy(
-                    error=row["error"], latency_ms=tuple(row[name] for name in fronts)
-                )
-                for row in result["latency_at_equal_accuracy"]
-            ),
-            hypervolume_note=(
-                "Share of the box from zero to an error of "
-                f"{reference.get('error', 0):.1%} and {reference.get('measured_ms', 0):.3f} ms"
-            ),
-        ),
-    )
-    _write(data, path)
-
-
-def _write(data: page.Page, path: Path) -> None:
+def write_page(data: page.Page, path: Path) -> None:
+    """Writes a page, whole or not at all."""
     from tools.page import render
 
     text = render(data)
@@ -84,7 +43,8 @@ def _write(data: page.Page, path: Path) -> None:
         file.write(text.encode())
 
 
-def _made() -> str:
+def made() -> str:
+    """When and by which version a page is made."""
     now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
     return f"{now}, ponas {version('ponas')}"
 
@@ -94,30 +54,21 @@ def _study(study: Study, estimator: Estimator) -> page.Study:
     trials = study.trials()
     front = {member.trial: member for member in members(study, estimator)}
     measured: Mapping[str, float] = study.annotation(MEASURED) or {}
-    started = trials[0].started if trials else _made()
+    started = trials[0].started if trials else made()
+    rungs = study.rungs()
     return page.Study(
         created=started[:16].replace("T", " ") + " UTC",
         objectives=tuple(
             page.Objective(name=o.name, unit=o.unit, origin=o.origin) for o in study.objectives
         ),
         cost="operations" if request.objective == "flops" else "latency",
-        device=_device(estimator.profile),
+        device=device_of(estimator.profile),
         data=_data(study, request),
-        trials=tuple(_trial(study, trial, front, measured, estimator) for trial in trials),
-        phases=tuple(
-            page.Phase(
-                number=phase.number,
-                trials=phase.trials,
-                planned=phase.planned,
-                frozen=tuple(
-                    page.Frozen(
-                        parameter=f.parameter, value=str(f.value), share=f.share, margin=f.margin
-                    )
-                    for f in phase.frozen
-                ),
-            )
-            for phase in study.phases()
+        trials=tuple(
+            _trial(study, trial, front, measured, estimator, rungs.get(trial.number, {}))
+            for trial in trials
         ),
+        phases=tuple(_phase(phase) for phase in study.phases()),
         seed=request.seed,
         seed_architecture=_candidate(seed_member(study, estimator)),
         settings=_settings(request),
@@ -134,12 +85,35 @@ def _study(study: Study, estimator: Estimator) -> page.Study:
     )
 
 
+def _phase(phase: Phase) -> page.Phase:
+    reasons = {judged.parameter: judged.reason for judged in phase.report}
+    closest = phase.report[0] if phase.report else None
+    return page.Phase(
+        number=phase.number,
+        trials=phase.trials,
+        planned=phase.planned,
+        frozen=tuple(
+            page.Frozen(
+                parameter=f.parameter,
+                value=str(f.value),
+                share=f.share,
+                margin=f.margin,
+                reason=reasons.get(f.parameter, ""),
+            )
+            for f in phase.frozen
+        ),
+        tuned=phase.kind == "tuning",
+        unfrozen=f"{closest.parameter} = {closest.value}, {closest.reason}" if closest else "",
+    )
+
+
 def _trial(
     study: Study,
     trial: Trial,
     front: Mapping[int | None, Member],
     measured: Mapping[str, float],
     estimator: Estimator,
+    rungs: Mapping[float, float],
 ) -> page.Trial:
     architecture = architecture_of(trial.parameters)
     member = front.get(trial.number)
@@ -157,7 +131,13 @@ def _trial(
         measured_ms=measured.get(str(architecture)),
         curve=tuple(study.curve(trial.number)),
         failure=trial.error,
+        stopped=_stopped(rungs) if trial.state == "stopped" else None,
     )
+
+
+def _stopped(rungs: Mapping[float, float]) -> str:
+    share = max(rungs, default=0.0)
+    return f"after {share:.0%} of its training, {rungs[share]:.1%} wrong" if rungs else ""
 
 
 def _candidate(member: Member) -> page.Candidate:
@@ -189,31 +169,8 @@ def _fields(architecture: str, estimate: Estimate, *, with_kernels: bool) -> dic
     }
 
 
-def _compared(point: Point) -> page.Candidate:
-    return page.Candidate(
-        architecture=point.architecture,
-        error=point.search_error,
-        tuned_error=point.error if point.tuned else None,
-        latency_ms=point.predicted_ms,
-        measured_ms=point.measured_ms,
-        flops=point.flops,
-    )
-
-
-def _ranks(rank: Mapping[str, Any]) -> tuple[page.RankCorrelation, ...]:
-    return tuple(
-        page.RankCorrelation(
-            of=f"{what} against measured latency",
-            spearman=rank[what]["spearman"],
-            kendall=rank[what]["kendall"],
-            networks=rank["n"],
-        )
-        for what in ("operations", "predicted")
-        if what in rank
-    )
-
-
-def _device(profile: Profile) -> page.Device:
+def device_of(profile: Profile) -> page.Device:
+    """What a page says of the device."""
     return page.Device(
         name=profile.name,
         description=profile.file.description,
@@ -222,13 +179,14 @@ def _device(profile: Profile) -> page.Device:
     )
 
 
-def _calibration(profile: Profile) -> page.Calibration | None:
+def calibration_of(profile: Profile) -> page.Calibration | None:
+    """The calibration of a profile; None where there is none."""
     facts = profile.calibration()
     if facts is None:
         return None
     card = facts.error
     return page.Calibration(
-        device=_device(profile),
+        device=device_of(profile),
         kernels=facts.kernels,
         minutes=facts.minutes,
         space=facts.space,
@@ -271,6 +229,10 @@ SHOWN = {
     "first_kernel": "largest first kernel",
     "later_kernel": "largest later kernel",
     "freeze": "parameters frozen a phase",
+    "tuning": "candidates for the optimiser's settings",
+    "pool": "suggestions a candidate is chosen from",
+    "early_stopping": "trainings may end early",
+    "grow": "growth of the iterations as the space shrinks",
     "max_latency_ms": "latency bound, ms",
     "device": "trained on",
     "threads": "training threads",
@@ -285,8 +247,3 @@ def _settings(request: Request) -> tuple[tuple[str, str], ...]:
     return tuple(
         (label, text(values[name])) for name, label in SHOWN.items() if values[name] is not None
     )
-
-
-def _seed(path: Path) -> int:
-    with Study.open(path) as study:
-        return request_of(study).seed

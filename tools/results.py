@@ -30,6 +30,7 @@ def search_document(study: Study, rows: Sequence[Member], page: Path) -> dict[st
         "trials": len(study.trials()),
         "phases": [
             {
+                "kind": phase.kind,
                 "trials": phase.trials,
                 "frozen": [
                     {
@@ -37,8 +38,18 @@ def search_document(study: Study, rows: Sequence[Member], page: Path) -> dict[st
                         "value": f.value,
                         "share": f.share,
                         "margin": f.margin,
+                        "chance": f.chance,
                     }
                     for f in phase.frozen
+                ],
+                "judged": [
+                    {
+                        "parameter": j.parameter,
+                        "value": j.value,
+                        "frozen": j.frozen,
+                        "reason": j.reason,
+                    }
+                    for j in phase.report
                 ],
             }
             for phase in study.phases()

@@ -124,6 +124,60 @@ def test_the_curve_has_every_loss_and_the_evaluations_asked_for(feature_set):
     assert [point.validation is not None for point in curve] == [False, True, False, True, True]
 
 
+def test_further_evaluations_change_nothing_of_the_weights(feature_set):
+    rungs = dataclasses.replace(AUGMENTED, evaluate_at=(6, 12))
+    plain = train(SMALL, feature_set, AUGMENTED, seed=7, threads=1)
+    looked_at = train(SMALL, feature_set, rungs, seed=7, threads=1)
+    states = plain.module.state_dict(), looked_at.module.state_dict()
+    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+    assert plain.validation == looked_at.validation
+    evaluated = [p.iteration for p in looked_at.curve if p.validation is not None]
+    assert evaluated == [6, 10, 12, 20, 24]
+
+
+def test_an_evaluation_is_that_of_the_weights_after_its_iteration(feature_set):
+    told = {}
+    rungs = dataclasses.replace(SHORT, evaluate_at=(12,))
+    train(SMALL, feature_set, rungs, seed=7, threads=1, on_evaluation=told.__setitem__)
+    shorter = dataclasses.replace(SHORT, iterations=12)
+    assert told[12] == train(SMALL, feature_set, shorter, seed=7, threads=1).validation
+    assert sorted(told) == [10, 12, 20, 24]
+
+
+@pytest.mark.parametrize("killed_at", [10, 15])
+def test_a_run_that_goes_on_is_told_the_same_evaluations(feature_set, tmp_path, killed_at):
+    rungs = dataclasses.replace(SHORT, evaluate_at=(12,))
+    undisturbed, told = {}, {}
+    arguments = {"seed": 7, "threads": 1}
+    first = train(SMALL, feature_set, rungs, on_evaluation=undisturbed.__setitem__, **arguments)
+    arguments |= {"checkpoint": tmp_path / "run.pt", "checkpoint_seconds": 0}
+    with pytest.raises(InterruptedRunError):
+        train(SMALL, feature_set, rungs, on_progress=interrupt_at(killed_at), **arguments)
+    resumed = train(SMALL, feature_set, rungs, on_evaluation=told.__setitem__, **arguments)
+    assert told == undisturbed
+    assert_same_run(resumed, first)
+
+
+def test_a_run_that_an_evaluation_ended_ends_there_again(feature_set, tmp_path):
+    told = []
+
+    def stop_at_twelve(iteration, validation):
+        told.append((iteration, validation))
+        if iteration == 12:
+            raise InterruptedRunError
+
+    rungs = dataclasses.replace(SHORT, evaluate_at=(6, 12))
+    arguments = {"seed": 7, "threads": 1, "checkpoint": tmp_path / "run.pt"}
+    for _ in range(2):
+        with pytest.raises(InterruptedRunError):
+            train(
+                SMALL, feature_set, rungs, checkpoint_seconds=0, on_evaluation=stop_at_twelve,
+                **arguments,
+            )  # fmt: skip
+    assert [iteration for iteration, _ in told] == [6, 10, 12] * 2
+    assert told[:3] == told[3:]
+
+
 def test_nothing_global_is_changed(feature_set):
     threads, state = torch.get_num_threads(), torch.random.get_rng_state()
     train(SMALL, feature_set, AUGMENTED, seed=7, threads=1)
@@ -152,6 +206,7 @@ def test_bfloat16_learns_too_and_keeps_its_weights_in_float32(feature_set):
         ({"decay": 1.0}, "decay is 1.0; 0 and more, below 1"),
         ({"decay_iterations": 0}, "decay_iterations is 0"),
         ({"evaluate_iterations": -1}, "evaluate_iterations is -1"),
+        ({"evaluate_at": (100, 0)}, "evaluate_at is 0; whole numbers from 1"),
     ],
 )
 def test_impossible_settings_are_refused_where_they_are_made(setting, message):

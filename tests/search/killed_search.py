@@ -11,9 +11,13 @@ from search.objective import Constraint, Objective
 from search.recorder import StudyRecorder
 from search.settings import Settings
 from search.space import Choice, Integer, Space
+from search.work import Task
 
 SPACE = Space((Integer("a", 0, 6), Integer("b", 0, 6), Choice("c", ("x", "y", "z"))))
-SETTINGS = Settings(seed=7, initial_trials=12, refine_trials=6, startup_trials=4)
+SETTINGS = Settings(
+    seed=7, initial_trials=12, refine_trials=6, startup_trials=4, freeze_per_phase=1,
+    freeze_always=True,
+)  # fmt: skip
 START = {"a": 6, "b": 6, "c": "x"}
 CONSTRAINTS = (Constraint("cost", 10.0),)
 
@@ -65,7 +69,7 @@ def search(path, log=None, sleep_s=0.0):
             start=START,
         )
     with study:
-        return run(study, objectives(log, sleep_s), finetune=finetune(log))
+        return run(study, Task(objectives(log, sleep_s), CONSTRAINTS, finetune(log)))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from search.recorder import StudyRecorder
 from search.sampler import RandomSampler
 from search.settings import Settings
 from search.space import Choice, Integer, Space
+from search.work import Task
 
 SPACE = Space((Integer("a", 0, 5), Integer("b", 0, 5), Choice("c", ("x", "y"))))
 
@@ -40,7 +41,8 @@ def make(tmp_path):
     opened = []
 
     def make_study(*, constraints=(), start=None, **settings):
-        chosen = Settings(**({"initial_trials": 10, "refine_trials": 4} | settings))
+        usual = {"initial_trials": 10, "refine_trials": 4}
+        chosen = Settings(**(usual | {"freeze_always": True, "freeze_per_phase": 1} | settings))
         study = create_study(
             tmp_path / f"study-{len(opened)}.db",
             space=SPACE,
@@ -57,8 +59,9 @@ def make(tmp_path):
         study.close()
 
 
-def go(study, objectives=OBJECTIVES, **options):
-    return run(study, objectives, sampler=RandomSampler(), **options)
+def go(study, objectives=OBJECTIVES, finetune=None, **options):
+    task = Task(objectives, study.constraints, finetune)
+    return run(study, task, sampler=RandomSampler(), **options)
 
 
 def test_phases_go_on_until_every_parameter_is_frozen(make):
@@ -94,10 +97,29 @@ def test_what_is_frozen_is_the_most_common_setting_of_the_front(make):
     assert freeze.front == len(members)
 
 
-def test_several_parameters_can_be_frozen_at_once(make):
-    study = make(freeze_per_phase=2)
-    go(study)
-    assert [len(phase.frozen) for phase in study.phases()] == [2, 1]
+def test_what_is_clear_is_frozen_at_once_and_no_more_than_is_asked_for(make):
+    def flat(candidate, _):
+        return float(candidate["a"] != 5) + (candidate["b"] != 0) + (candidate["c"] == "y") * 5
+
+    frozen = {}
+    for at_most in (None, 1):
+        study = make(
+            initial_trials=72, max_phases=1, freeze_per_phase=at_most, freeze_always=False,
+            constraints=(Constraint("cost", 99.0),),
+        )  # fmt: skip
+        go(study, with_error(flat))
+        [phase] = study.phases()
+        frozen[at_most] = [each.parameter for each in phase.frozen]
+        assert all(each.chance < 0.05 for each in phase.frozen)
+    assert frozen[1] == frozen[None][:1]
+
+
+def test_what_is_no_more_than_chance_is_not_frozen_and_the_next_phase_has_the_same_space(make):
+    study = make(freeze_always=False, max_phases=2, initial_trials=6)
+    assert go(study).reason == "phases"
+    first, second = study.phases()
+    assert (first.frozen, first.trials, second.trials) == ((), 6, 4)
+    assert first.report
 
 
 def test_no_candidate_is_evaluated_twice(make):
@@ -349,7 +371,9 @@ def test_events_tell_the_search_in_order(make):
     tuning = ["FineTuneStarted", "FineTuneFinished"] * len(study.front())
     names = [type(event).__name__ for event in told]
     assert names == ["PhaseStarted", *trial, *trial, "SearchStopped", *tuning]
-    assert told[0] == events.PhaseStarted(0, planned=10, done=0, free=("a", "b", "c"), frozen={})
+    assert told[0] == events.PhaseStarted(
+        0, "architecture", planned=10, done=0, free=("a", "b", "c"), frozen={}
+    )
     assert told[3].on_front
 
 
@@ -358,8 +382,13 @@ def test_a_phase_ends_with_what_it_froze(make):
     study = make(max_phases=1)
     go(study, on_event=told.append)
     frozen, finished, stopped = told[-3:]
-    assert frozen == events.Frozen(0, study.phases()[0].frozen[0])
-    assert finished == events.PhaseFinished(0, trials=10, front=len(study.front()))
+    [phase] = study.phases()
+    assert frozen == events.Frozen(0, next(each for each in phase.report if each.frozen))
+    assert frozen.freeze.parameter == phase.frozen[0].parameter
+    assert {each.parameter for each in phase.report} == {"a", "b", "c"}
+    assert finished == events.PhaseFinished(
+        0, "architecture", trials=10, front=len(study.front()), judged=phase.report
+    )
     assert stopped == events.SearchStopped("phases")
 
 
@@ -382,6 +411,6 @@ def test_two_seeds_make_two_searches_and_one_seed_one(make):
     found = []
     for seed in (1, 1, 2):
         study = make(seed=seed, max_phases=1)
-        run(study, OBJECTIVES)
+        run(study, Task(OBJECTIVES))
         found.append([trial.parameters for trial in study.trials()])
     assert found[0] == found[1] != found[2]

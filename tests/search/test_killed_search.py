@@ -14,7 +14,7 @@ def what_counts(path):
     """All of a study that must not depend on when it was killed, or where it ran."""
     with Study.open(path) as study:
         trials = [
-            dataclasses.replace(trial, started="", finished=None, host="")
+            dataclasses.replace(trial, started="", finished=None, host="", attempts=1)
             for trial in study.trials()
         ]
         phases = [dataclasses.replace(phase, started="", finished=None) for phase in study.phases()]

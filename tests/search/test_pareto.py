@@ -88,5 +88,23 @@ def test_every_point_lies_within_the_reference(costs):
     assert (np.array(costs) < pareto.reference_point(costs)).all()
 
 
+def test_ranks_of_two_costs_are_those_of_the_general_way():
+    rng = np.random.default_rng(0)
+    for count in (1, 30, 300):
+        costs = rng.integers(0, 20, (count, 2))
+        third = np.concatenate([costs, np.zeros((count, 1))], axis=1)
+        assert pareto.ranks(costs).tolist() == pareto.ranks(third).tolist()
+
+
+def test_contributions_of_many_are_what_the_volume_loses():
+    rng = np.random.default_rng(0)
+    for costs in (rng.random((200, 2)), rng.integers(0, 30, (200, 2)).astype(float)):
+        corner = costs.max(axis=0) * 0.9
+        whole = pareto.hypervolume(costs, corner)
+        rests = (np.delete(costs, i, axis=0) for i in range(len(costs)))
+        lost = [whole - pareto.hypervolume(rest, corner) for rest in rests]
+        assert pareto.contributions(costs, corner) == pytest.approx(np.array(lost), abs=1e-9)
+
+
 def test_four_costs_are_volumes_too():
     assert pareto.hypervolume([(0, 0, 0, 0), (1, 1, 1, 1)], (2, 2, 2, 2)) == pytest.approx(16)

@@ -27,7 +27,11 @@ def test_the_last_budget_serves_all_later_phases():
         ({"initial_trials": 0}, "initial_trials must be"),
         ({"refine_trials": 1.5}, "refine_trials must be"),
         ({"max_trials": True}, "max_trials must be"),
-        ({"freeze_per_phase": None}, "freeze_per_phase must be"),
+        ({"freeze_per_phase": 0}, "freeze_per_phase must be"),
+        ({"pool": 0}, "pool must be"),
+        ({"growth": 0}, "growth must be a positive number"),
+        ({"phase_minutes": -3}, "phase_minutes must be a positive number"),
+        ({"rungs": (0.5, 1.0)}, "rungs are shares of a training, above 0 and below 1: not 1.0"),
         ({"minutes": 0}, "minutes must be a positive number, got 0"),
         ({"finetune_minutes": -1}, "finetune_minutes must be a positive number, got -1"),
         ({"minutes": float("nan")}, "minutes must be"),
@@ -42,3 +46,9 @@ def test_settings_that_cannot_be_are_refused_by_name(settings, said):
 def test_an_unknown_setting_is_named():
     with pytest.raises(InputError, match="unknown setting 'trails'; known are budgets"):
         Settings.from_json({"trails": 5})
+
+
+def test_a_budget_grows_with_the_share_of_the_space_that_is_frozen():
+    settings = Settings(budgets=({"iterations": 100},), growth=4.0)
+    assert [settings.budget(0, share)["iterations"] for share in (0, 0.5, 1)] == [100, 200, 400]
+    assert Settings.from_json(settings.to_json()) == settings

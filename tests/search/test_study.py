@@ -8,7 +8,7 @@ import pytest
 from search import schema
 from search.creation import create_study
 from search.errors import InputError, StudyError
-from search.freeze import Freeze
+from search.freeze import Freeze, Judged
 from search.objective import Constraint, ObjectiveSpec
 from search.recorder import StudyRecorder, finetuned_now
 from search.settings import Settings
@@ -82,12 +82,15 @@ def test_the_front_minds_directions_and_leaves_out_what_is_not_finished(study):
 
 
 def test_freezing_narrows_the_current_space(study, path):
-    freeze = Freeze("m", "y", count=3, front=4, runner_up=1)
-    study.finish_phase(0, [freeze])
+    freeze = Freeze("m", "y", count=3, front=4, runner_up=1, chance=0.25)
+    judged = Judged(**vars(freeze), frozen=True, reason="3 of 4")
+    other = Judged("k", 2, count=1, front=4, runner_up=1, frozen=False, reason="chance")
+    study.finish_phase(0, [judged, other])
     with Study.open(path) as reader:
         assert reader.current_space == SPACE.freeze({"m": "y"})
         [phase] = reader.phases()
     assert phase.frozen == (freeze,)
+    assert phase.report == (judged, other)
     assert (phase.number, phase.planned, phase.trials) == (0, 10, 0)
     assert phase.finished is not None
 
@@ -105,9 +108,9 @@ def test_a_curve_point_reported_again_replaces_the_first(study):
 
 def test_a_finetuning_takes_the_place_of_an_earlier_failure(study):
     add(study, 1, "x", 1.0, 80.0)
-    study.record_finetuned(finetuned_now(0, {}, "OSError: gone", "Traceback"))
+    study.record_finetuned(finetuned_now(0, {}, "OSError: gone", "Traceback", host="here"))
     assert study.finetuned()[0].state == "failed"
-    study.record_finetuned(finetuned_now(0, {"top1": 95.5}))
+    study.record_finetuned(finetuned_now(0, {"top1": 95.5}, host="here"))
     [result] = study.finetuned()
     assert (result.state, result.values, result.error) == ("finished", {"top1": 95.5}, None)
 
@@ -177,9 +180,7 @@ def test_a_database_that_is_no_study_is_refused(path):
     refused(lambda: Study.open(path), "no study")
 
 
-@pytest.mark.parametrize(
-    ("version", "said"), [(schema.VERSION + 1, "a newer"), (schema.VERSION - 1, "an older")]
-)
+@pytest.mark.parametrize(("version", "said"), [(schema.VERSION + 1, "a newer")])
 def test_a_study_of_another_version_is_refused(study, path, version, said):
     study.close()
     with sqlite3.connect(path) as connection:

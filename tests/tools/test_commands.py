@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 
@@ -19,6 +20,7 @@ from search.study import Study
 TINY = (
     "--candidates", "8", "--initial", "6", "--iterations", "40", "--finetune-iterations", "40",
     "--max-filters", "16", "--filters-step", "4", "--later-kernel", "3x3", "--threads", "1",
+    "--pool", "8",
 )  # fmt: skip
 
 
@@ -218,6 +220,50 @@ def test_other_data_under_the_same_study_is_refused(workplace, undisturbed):
     assert done.returncode == 2
     assert "has changed since study" in done.stderr
     assert done.stderr.splitlines()[-1].startswith("ponas: the data at")
+
+
+def test_a_study_goes_on_with_other_code_or_calibration_only_when_told_to(workplace, undisturbed):
+    from search.recorder import StudyRecorder
+
+    path = workplace.root / "old.study"
+    shutil.copy(undisturbed[0], path)
+    with StudyRecorder.open(path) as study:
+        study.change_metadata({"code": {**study.metadata["code"], "torch": "1.0"}})
+    done = workplace("search", "--resume", "--study", path, check=False)
+    assert done.returncode == 2
+    assert "begun with other code (torch 1.0 then, " in done.stderr
+    assert "--accept-changes" in done.stderr
+    workplace("search", "--resume", "--accept-changes", "--study", path, "--no-measure")
+    workplace("search", "--resume", "--study", path, "--no-measure")
+
+    with StudyRecorder.open(path) as study:
+        study.change_metadata({"profile_digest": "another"})
+        latency = study.objectives[1]
+        wrong = {trial.number: 2 * trial.values[latency.name] for trial in study.trials()}
+        study.revalue(replace(latency, origin="as it was"), wrong)
+    done = workplace("search", "--resume", "--study", path, check=False)
+    assert done.returncode == 2
+    assert "was calibrated anew since" in done.stderr
+    workplace("search", "--resume", "--accept-changes", "--study", path, "--no-measure")
+    assert trials_of(path) == trials_of(undisturbed[0])
+
+
+def test_several_workers_and_the_optimisers_parameters(workplace):
+    done = workplace(
+        "search", *TINY, "--data", workplace.speech, "--study", "workers.study", "--json",
+        "--no-measure", "--workers", "2", "--tuning", "3", "--no-early-stopping",
+        "--freeze-always", "--grow", "2",
+    )  # fmt: skip
+    found = json.loads(done.stdout)
+    tuning, first, *_ = found["phases"]
+    assert (tuning["kind"], tuning["trials"]) == ("tuning", 3)
+    frozen = {each["parameter"] for each in tuning["frozen"]}
+    assert frozen == {"rate", "batch", "iterations_share", "drop_every"}
+    assert (first["kind"], first["trials"]) == ("architecture", 5)
+    with Study.open(workplace.root / "workers.study") as study:
+        assert [trial.state for trial in study.trials()] == ["finished"] * 8
+        assert all(trial.seconds > 0 for trial in study.trials())
+        assert study.curve(0)
 
 
 def test_a_corrupt_profile_names_its_field(workplace):

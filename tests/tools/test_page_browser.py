@@ -197,8 +197,8 @@ def front_member():
 
 def test_opens_from_disk_and_draws_every_plot_without_a_complaint(opened):
     assert opened.evaluate("location.protocol") == "file:"
-    assert opened.evaluate("document.documentElement.dataset.drawn") == "5"
-    assert opened.evaluate("document.querySelectorAll('.plot .main-svg').length") >= 5
+    assert opened.evaluate("document.documentElement.dataset.drawn") == "8"
+    assert opened.evaluate("document.querySelectorAll('.plot .main-svg').length") >= 8
     points = opened.evaluate("document.querySelectorAll('#plot-front .points path').length")
     assert points >= 37
     assert opened.evaluate("document.documentElement.dataset.problems ?? null") is None

@@ -14,7 +14,7 @@ from tools.page_text import MISSING, count, mflop, number, percent, quantity, si
     ("value", "text"),
     [
         (0.04119, "0.0412"), (1.2, "1.20"), (9.996, "10.0"), (41234, "41,200"), (0, "0"),
-        (-3.14159, "-3.14"), (999.6, "1,000"), (None, MISSING), (math.nan, MISSING),
+        (-3.14159, "−3.14"), (999.6, "1,000"), (None, MISSING), (math.nan, MISSING),
         (math.inf, MISSING),
     ],
 )  # fmt: skip

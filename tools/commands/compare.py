@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tools.commands.search import search_options
+from tools.commands.search import execution_of, execution_options, search_options
 
 if TYPE_CHECKING:
-    from costmodel.profile import Profile
-    from tools.comparison import Point
+    from search.study import Study
+    from tools.execution import Execution
     from tools.job import Request
 
 OBJECTIVES = ("flops", "latency")
@@ -33,12 +33,19 @@ OBJECTIVES = ("flops", "latency")
     show_default=True,
     help="Folder of the studies and the page.",
 )
+@click.option(
+    "--accept-changes",
+    is_flag=True,
+    help="Go on with studies of other code or of a profile that was calibrated anew.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+@execution_options
 @search_options
 def command(
     studies: tuple[Path, ...],
     seeds: int,
     output: Path,
+    accept_changes: bool,
     as_json: bool,
     **options: Any,  # noqa: ANN401
 ) -> None:
@@ -46,12 +53,13 @@ def command(
 
     With two STUDIES, of the one and the other objective, their fronts are measured and compared.
     Without, both are searched first, from the same seed, budget, space, data and start; run the
-    same command again to go on after an interruption.
+    same command again to go on after an interruption, or with more --seeds to add to them.
     """
     from tools.job import Request
 
     if len(studies) not in (0, 2):
         raise click.UsageError(f"give two studies or none, got {len(studies)}")
+    execution = execution_of(options)
     if studies:
         paths = {_objective_of(path): [path] for path in studies}
         if set(paths) != set(OBJECTIVES):
@@ -60,8 +68,8 @@ def command(
             )
     else:
         request = Request(objective="latency", max_latency_ms=None, **options)
-        paths = _search_all(request, seeds, output)
-    _compare(paths, output, as_json=as_json)
+        paths = _search_all(request, seeds, output, execution, accept_changes=accept_changes)
+    _compare({name: paths[name] for name in OBJECTIVES}, output, as_json=as_json)
 
 
 def _objective_of(path: Path) -> str:
@@ -72,14 +80,14 @@ def _objective_of(path: Path) -> str:
         return request_of(study).objective
 
 
-def _search_all(request: Request, seeds: int, output: Path) -> dict[str, list[Path]]:
-    """One study for each objective and seed, begun or gone on with."""
+def _search_all(
+    request: Request, seeds: int, output: Path, execution: Execution, *, accept_changes: bool
+) -> dict[str, list[Path]]:
+    """One study for each objective and seed, begun or gone on with, its front fine-tuned."""
     from dataclasses import replace
 
-    from tools import job as jobs
     from tools.commands.search import calibrate_if_needed
     from tools.console import say, stages
-    from tools.narrate import Narrator
 
     with stages() as progress:
         calibrate_if_needed(request.profile, progress)
@@ -87,23 +95,28 @@ def _search_all(request: Request, seeds: int, output: Path) -> dict[str, list[Pa
     for seed in range(request.seed, request.seed + seeds):
         for objective in OBJECTIVES:
             path = output / f"{objective}-{seed}.study"
-            asked = replace(request, objective=objective, seed=seed)
             say(f"searching for {objective}, seed {seed}: {path}")
-            with stages() as progress:
-                if path.exists():
-                    job, recorder = jobs.resume(path, progress)
-                    _check_asked(path, jobs.request_of(recorder), asked)
-                else:
-                    job = jobs.open_job(asked, progress)
-                    recorder = jobs.create(job, path)
-                with recorder:
-                    done = sum(t.state in ("finished", "failed") for t in recorder.trials())
-                    narrator = Narrator(progress, candidates=asked.candidates, done=done)
-                    jobs.run_job(
-                        job, recorder, on_event=narrator, on_iteration=narrator.on_iteration
-                    )
+            asked = replace(request, objective=objective, seed=seed)
+            _search(path, asked, execution, accept_changes=accept_changes)
             paths[objective].append(path)
     return paths
+
+
+def _search(path: Path, asked: Request, execution: Execution, *, accept_changes: bool) -> None:
+    """Begins the study at ``path``, or goes on with it, to its end."""
+    from tools import job as jobs
+    from tools.console import stages
+    from tools.narrate import Narrator
+
+    with stages() as progress:
+        if path.exists():
+            job, recorder = jobs.resume(path, progress, accept_changes=accept_changes)
+        else:
+            job = jobs.open_job(asked, progress)
+            recorder = jobs.create(job, path)
+        with recorder:
+            _check_asked(path, jobs.request_of(recorder), asked)
+            jobs.run_job(job, recorder, execution, on_event=Narrator.of(recorder, progress))
 
 
 def _check_asked(path: Path, kept: Request, asked: Request) -> None:
@@ -118,123 +131,109 @@ def _check_asked(path: Path, kept: Request, asked: Request) -> None:
 
 
 def _compare(paths: dict[str, list[Path]], output: Path, *, as_json: bool) -> None:
-    from tools.comparison import compare, measured_front, verdict
-    from tools.console import print_json, print_table, say
-    from tools.report import write_comparison_page
+    from search.study import Study
+    from tools.comparison import at_one_stage
+    from tools.comparison_document import comparison_document
+    from tools.console import print_json, say
+    from tools.job import request_of
+    from tools.measured_fronts import measure_all, measured_points
+    from tools.report_comparison import write_comparison_page
 
-    profile, seeds = _measure_all(paths)
-    points = {
-        objective: [p for path in paths[objective] for p in _points(path)] for objective in paths
-    }
-    fronts = {objective: measured_front(points[objective]) for objective in points}
-    result = compare(fronts)
-    result["rank"] = compare(points)["rank"]
-    document = {
-        "profile": profile.name,
-        "seeds": seeds,
-        "fronts": {o: [vars(p) for p in fronts[o]] for o in fronts},
-        "members": {o: [vars(p) for p in points[o]] for o in points},
-        **result,
-        "verdict": verdict(result),
-    }
+    say("timing every member of the fronts on the device")
+    profile = measure_all([path for group in paths.values() for path in group])
+    runs, left_out = at_one_stage(measured_points(paths, profile))
+    with Study.open(paths["latency"][0]) as study:
+        clips = study.metadata["data"]["clips"]
+        notes = [*_notes(study), *_left_out(left_out)]
+    seeds = []
+    for path in paths["latency"]:
+        with Study.open(path) as study:
+            seeds.append(request_of(study).seed)
+    document = comparison_document(
+        runs, profile=profile.name, seeds=seeds, clips=clips, left_out=left_out
+    )
     page = output / "compare.html"
-    write_comparison_page(paths, fronts, result, profile, page)
+    write_comparison_page(runs, document, profile, notes, page)
     if as_json:
         print_json(document)
     else:
-        for objective, members in fronts.items():
-            print_table(
-                f"Front of the search for {objective}, in measured time",
-                ("architecture", "error", "measured ms", "predicted ms", "MFLOP"),
-                [
-                    (p.architecture, f"{p.error:.1%}", f"{p.measured_ms:.3f}",
-                     f"{p.predicted_ms:.3f}", f"{p.flops / 1e6:.1f}")
-                    for p in members
-                ],
-            )  # fmt: skip
-        for objective, volume in result["hypervolume"].items():
-            click.echo(f"hypervolume, error x measured ms, {objective}: {volume:.4f}")
-        _print_rank(result["rank"])
-    say(verdict(result))
+        _print(document)
+    for judged in (document, *([document["test"]] if document["test"] else [])):
+        say(f"{judged['clips']}: {judged['verdict']}")
     say(f"page: {page.resolve()}")
+
+
+def _notes(study: Study) -> list[str]:
+    """The data and the budget, which are the same for all studies."""
+    from tools.job import request_of
+
+    data, request = study.metadata["data"], request_of(study)
+    clips = data["clips"]
+    finetuned = (
+        f"; every member of a front was then trained from the start with "
+        f"{request.finetune_iterations:,} iterations of {request.finetune_batch} clips"
+        if request.finetune_iterations
+        else ""
+    )
+    return [
+        f"Data: {data['origin']}, {len(data['words'])} words; {clips['training']:,} clips to "
+        f"train, {clips['validation']:,} to validate, {clips['testing']:,} to test.",
+        f"Each search: {request.candidates:,} candidates, {request.iterations:,} iterations of "
+        f"{request.batch} clips{finetuned}.",
+    ]
+
+
+def _left_out(count: int) -> list[str]:
+    if not count:
+        return []
+    return [f"Left out, since they were not fine-tuned as the others: {count} members of fronts."]
+
+
+def _print(document: dict[str, Any]) -> None:
+    from tools.console import print_table
+
+    for objective, members in document["fronts"].items():
+        print_table(
+            f"Front of the search for {objective}, in measured time",
+            ("architecture", "error", "test", "measured ms", "predicted ms", "MFLOP"),
+            [
+                (p["architecture"], f"{p['error']:.1%}",
+                 "-" if p["test_error"] is None else f"{p['test_error']:.1%}",
+                 f"{p['measured_ms']:.3f}", f"{p['predicted_ms']:.3f}", f"{p['flops'] / 1e6:.1f}")
+                for p in members
+            ],
+        )  # fmt: skip
+    print_table(
+        "Latency at equal accuracy, median over seeds",
+        ("error at most", "operations ms", "latency ms", "times as fast", "seeds"),
+        [
+            (f"{row['error']:.1%}", f"{row['flops']:.3f}", f"{row['latency']:.3f}",
+             _extent(row["ratio"], 2), str(row["ratio"]["n"]))
+            for row in document["latency_at_equal_accuracy"]
+        ],
+    )  # fmt: skip
+    for name, volume in document.get("hypervolume_runs", {}).items():
+        click.echo(f"hypervolume, error x measured ms, {name}: {_extent(volume, 4)}")
+    _print_rank(document["rank"])
+
+
+def _extent(spread: dict[str, Any], places: int) -> str:
+    median = f"{spread['median']:.{places}f}"
+    if spread["n"] == 1:
+        return median
+    return f"{median} ({spread['low']:.{places}f} to {spread['high']:.{places}f})"
 
 
 def _print_rank(rank: dict[str, Any]) -> None:
     for what in ("operations", "predicted"):
-        if rank["all"].get(what, {}).get("spearman") is not None:
+        if rank.get("all", {}).get(what, {}).get("spearman") is not None:
             figures = rank["all"][what]
             click.echo(
                 f"{what} against measured time, {rank['all']['n']} networks: Spearman "
                 f"{figures['spearman']:.3f}, Kendall {figures['kendall']:.3f}"
             )
-        if what in rank["narrow"]:
+        if what in rank.get("narrow", {}):
             click.echo(
                 f"  among {rank['narrow']['pairs']} pairs within {rank['narrow']['band']:.0%} in "
                 f"operations: {rank['narrow'][what]['ordered_rightly']:.0%} ordered rightly"
             )
-
-
-def _measure_all(paths: dict[str, list[Path]]) -> tuple[Profile, int]:
-    """Times every member of every front in one run and keeps the times in the studies."""
-    from contextlib import ExitStack
-
-    from kws.architecture import SEED, to_network
-    from search.errors import InputError
-    from search.recorder import StudyRecorder
-    from tools.console import say
-    from tools.front import measure_on_device
-    from tools.job import MEASURED, request_of
-    from tools.places import open_estimator, profile_store
-    from tools.task import architecture_of
-
-    with ExitStack() as stack:
-        recorders = [
-            stack.enter_context(StudyRecorder.open(path)) for group in paths.values()
-            for path in group
-        ]  # fmt: skip
-        names = {request_of(recorder).profile for recorder in recorders}
-        if len(names) > 1:
-            raise InputError(
-                f"the studies are for different devices ({', '.join(sorted(names))}); "
-                "compare studies of one profile"
-            )
-        profile = profile_store().get(names.pop())
-        fronts = [
-            [architecture_of(trial.parameters) for trial in recorder.front()]
-            for recorder in recorders
-        ]
-        say("timing every member of the fronts on the device")
-        every = {str(a): a for members in fronts for a in members}
-        times = measure_on_device(
-            {str(a): to_network(a) for a in (SEED, *every.values())},
-            open_estimator(profile),
-            profile,
-        )
-        for recorder, members in zip(recorders, fronts, strict=True):
-            kept = {str(a): times[str(a)] for a in (SEED, *members)}
-            recorder.annotate(MEASURED, kept)
-    return profile, max(len(group) for group in paths.values())
-
-
-def _points(path: Path) -> list[Point]:
-    from search.study import Study
-    from tools.comparison import Point
-    from tools.front import members
-    from tools.job import request_of
-    from tools.places import open_estimator, profile_store
-
-    with Study.open(path) as study:
-        estimator = open_estimator(profile_store().get(request_of(study).profile))
-        return [
-            Point(
-                architecture=member.architecture,
-                error=member.error,
-                search_error=member.search_error,
-                tuned=member.test_error is not None,
-                predicted_ms=member.latency_ms,
-                measured_ms=member.measured_ms,
-                flops=member.flops_table2,
-            )
-            for member in members(study, estimator)
-            if member.error is not None and member.measured_ms is not None
-        ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from costmodel.profile import Profile
     from search.recorder import StudyRecorder
     from tools.console import Stages
+    from tools.execution import Execution
     from tools.job import Job, Request
 
 DEMO_STUDY = Path("ponas-demo.study")
@@ -37,9 +39,34 @@ def _kernel(_context: click.Context, _option: click.Parameter, text: str) -> tup
     return int(parts[0]), int(parts[1])
 
 
+def execution_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Where a run trains: of this run alone, so a resume may say something else."""
+    options = [
+        click.option("--workers", type=click.IntRange(min=1),
+                     help="Candidates trained at a time. [default: 1; what a cluster has room for]"
+        ),
+        click.option("--executor", type=click.Choice(["local", "ray"]), default="local",
+                     show_default=True, help="Processes here, or a Ray cluster."),
+        click.option("--address", help="Of the Ray cluster. [default: one is started here]"),
+        click.option("--gpus", type=click.FloatRange(min=0), default=0, show_default=True,
+                     help="Of the cluster's GPUs a training takes, such as 0.25."),
+    ]  # fmt: skip
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def execution_of(options: dict[str, Any]) -> Execution:
+    """Takes those options out of all."""
+    from tools.execution import Execution
+
+    names = ("workers", "executor", "address", "gpus")
+    return Execution(**{name: options.pop(name) for name in names})
+
+
 def search_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """The options that `search` and `compare` share."""
-    positive = click.IntRange(min=1)
+    positive, minutes = click.IntRange(min=1), click.FloatRange(min=0, min_open=True)
     options = [
         click.option("--profile", default="host-cpu", show_default=True, help="Device by name."),
         click.option("--data", default="generated", show_default=True,
@@ -50,15 +77,27 @@ def search_options(function: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option("--refine", type=positive,
                      help="Of these in each later phase. [default: an eighth]"),
-        click.option("--freeze", type=positive, default=1, show_default=True,
-                     help="Parameters frozen after each phase."),
-        click.option("--minutes", type=click.FloatRange(min=0, min_open=True),
+        click.option("--freeze", type=positive,
+                     help="Parameters frozen after each phase at most. [default: all clear ones]"),
+        click.option("--freeze-always/--freeze-clear", default=False, show_default=True,
+                     help="Freeze one also where the front's agreement is no more than chance."),
+        click.option("--tuning", type=click.IntRange(min=0), default=0, show_default=True,
+                     help="Candidates trained beforehand to find the optimiser's parameters."),
+        click.option("--pool", type=positive, default=32, show_default=True,
+                     help="Suggestions of which each candidate is the most promising."),
+        click.option("--early-stopping/--no-early-stopping", default=True, show_default=True,
+                     help="End trainings that cannot join the front."),
+        click.option("--minutes", type=minutes,
                      help="Wall-clock limit of the phases. [default: none]"),
+        click.option("--phase-minutes", type=minutes,
+                     help="Wall-clock limit of each phase. [default: none]"),
+        click.option("--grow", type=minutes, default=1.0, show_default=True,
+                     help="By what a candidate's iterations have grown when all is frozen."),
         click.option("--iterations", type=positive, default=400, show_default=True,
                      help="Training iterations of a candidate."),
         click.option("--finetune-iterations", type=click.IntRange(min=0), default=1500,
                      show_default=True, help="Of each member of the front; 0: none."),
-        click.option("--finetune-minutes", type=click.FloatRange(min=0, min_open=True),
+        click.option("--finetune-minutes", type=minutes,
                      help="Time after which no further member is fine-tuned. [default: none]"),
         click.option("--learning-rate", type=float, default=1e-3, show_default=True,
                      help="Of Adam at the beginning."),
@@ -79,7 +118,7 @@ def search_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--device", default="cpu", show_default=True,
                      help="Torch device that trains, such as cuda."),
         click.option("--threads", type=positive,
-                     help="CPU threads that train. [default: all cores]"),
+                     help="CPU threads of a training. [default: the cores, shared]"),
         click.option("--bfloat16/--float32", default=False, show_default=True,
                      help="Number format of the convolutions in training."),
         click.option("--time-shift", "time_shift_frames", type=click.IntRange(min=0), default=0,
@@ -110,6 +149,11 @@ def search_options(function: Callable[..., Any]) -> Callable[..., Any]:
 )
 @click.option("--resume", is_flag=True, help="Go on with the study; its own settings hold.")
 @click.option(
+    "--accept-changes",
+    is_flag=True,
+    help="Resume with other code or a profile calibrated anew: its latencies are predicted again.",
+)
+@click.option(
     "--report",
     type=click.Path(path_type=Path, dir_okay=False),
     help="The page's file. [default: STUDY.html]",
@@ -125,6 +169,7 @@ def search_options(function: Callable[..., Any]) -> Callable[..., Any]:
     "--demo", is_flag=True, help="Ten minutes, everything built in: what `make search` runs."
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+@execution_options
 @search_options
 @click.pass_context
 def command(
@@ -134,6 +179,7 @@ def command(
     max_latency_ms: float | None,
     study: Path | None,
     resume: bool,
+    accept_changes: bool,
     report: Path | None,
     measured: bool,
     demo: bool,
@@ -151,63 +197,65 @@ def command(
         options.update({k: v for k, v in DEMO.items() if not _given(context, k)})
         study = study or DEMO_STUDY
     path = study or Path(f"ponas-{options['profile']}-{objective}.study")
-    request = Request(objective=objective, max_latency_ms=max_latency_ms, **options)
+    execution = execution_of(options)
+    resumed = None
     if resume or (demo and path.exists()):
-        changes = {
-            name: options[name] for name in ("candidates", "minutes") if _given(context, name)
-        }
-        profile = options["profile"] if _given(context, "profile") else None
-        search_study(
-            path,
-            None,
-            profile=profile,
-            changes=changes,
-            report=report,
-            measured=measured,
-            demo=demo,
-            as_json=as_json,
+        resumed = Resumed(
+            profile=options["profile"] if _given(context, "profile") else None,
+            accept_changes=accept_changes,
+            candidates=options["candidates"] if _given(context, "candidates") else None,
+            minutes=options["minutes"] if _given(context, "minutes") else None,
         )
-        return
-    search_study(path, request, profile=None, changes={}, report=report, measured=measured,
-                 demo=demo, as_json=as_json)  # fmt: skip
+    request = Request(objective=objective, max_latency_ms=max_latency_ms, **options)
+    search_study(
+        path, resumed or request, execution, report=report, measured=measured, demo=demo,
+        as_json=as_json,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resumed:
+    """What a resume asks for."""
+
+    profile: str | None
+    accept_changes: bool
+    candidates: int | None
+    minutes: float | None
 
 
 def search_study(
     path: Path,
-    request: Request | None,
+    asked: Request | Resumed,
+    execution: Execution,
     *,
-    profile: str | None,
-    changes: dict[str, Any],
     report: Path | None,
     measured: bool,
     demo: bool,
     as_json: bool,
 ) -> None:
-    """Starts a study (or goes on with it where ``request`` is None), to the table and the page."""
+    """Starts a study, or goes on with it, to the table and the page."""
     from tools import job as jobs
     from tools.console import say, stages
     from tools.front import measure_front
     from tools.narrate import Narrator
 
     with stages() as progress:
-        if request is None:
-            job, recorder = jobs.resume(path, progress, profile=profile)
-            jobs.extend(
-                recorder, candidates=changes.get("candidates"), minutes=changes.get("minutes")
+        if isinstance(asked, Resumed):
+            job, recorder = jobs.resume(
+                path, progress, profile=asked.profile, accept_changes=asked.accept_changes
             )
+            jobs.extend(recorder, candidates=asked.candidates, minutes=asked.minutes)
         else:
             _check_new(path)
             if demo:
-                calibrate_if_needed(request.profile, progress)
-            job = jobs.open_job(request, progress)
+                calibrate_if_needed(asked.profile, progress)
+            job = jobs.open_job(asked, progress)
             recorder = jobs.create(job, path)
     with recorder:
         _say_what(job, path)
-        candidates = recorder.settings.max_trials or job.request.candidates
         with stages() as progress:
-            narrator = Narrator(progress, candidates=candidates, done=_finished(recorder))
             try:
-                jobs.run_job(job, recorder, on_event=narrator, on_iteration=narrator.on_iteration)
+                jobs.run_job(job, recorder, execution, on_event=Narrator.of(recorder, progress))
             except KeyboardInterrupt:
                 say(f"stopped; go on with: ponas search --resume --study {path}")
                 raise
@@ -243,10 +291,6 @@ def _check_new(path: Path) -> None:
             f"study {path} exists already; go on with it: ponas search --resume --study {path}, "
             "or give another path with --study"
         )
-
-
-def _finished(recorder: StudyRecorder) -> int:
-    return sum(trial.state in ("finished", "failed") for trial in recorder.trials())
 
 
 def _say_what(job: Job, path: Path) -> None:
