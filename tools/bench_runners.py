@@ -64,7 +64,7 @@ def main() -> None:
     hasty = quick(__doc__)
     target = profile_store().get("host-cpu").target()
     jobs = _kernels(target, 3 if hasty else 16)
-    rounds = 1 if hasty else 12
+    rounds = 1 if hasty else 8
     figures = {"kernels": len(jobs), "rounds": rounds, "agreement": _agreement(jobs, rounds)}
     print_line("runners", {**figures, "program": _program(6 if hasty else BOARD_KERNELS)})
 

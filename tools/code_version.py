@@ -9,7 +9,7 @@ from pathlib import Path
 DECIDE = ("torch", "hyperopt", "numpy", "scikit-learn", "scipy")
 """Packages on which it depends which candidates are tried, and what their trainings give."""
 
-_TOOLS = ("job.py", "task.py")
+_TOOLS = ("job.py", "recipe.py", "task.py")
 
 
 def code_version() -> dict[str, str]:

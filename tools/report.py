@@ -241,6 +241,8 @@ SHOWN = {
 
 def _settings(request: Request) -> tuple[tuple[str, str], ...]:
     def text(value: object) -> str:
+        if isinstance(value, bool):
+            return "yes" if value else "no"
         return "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
     values = vars(request)
