@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,27 @@ def encode(space: Space, candidates: Iterable[Mapping[str, Value]]) -> Codes:
     ):
         codes[:, column] = _numbers(parameter, settings)
     return codes
+
+
+def encode_all(space: Space, candidates: Sequence[Mapping[str, Value]]) -> Codes:
+    """As `encode`, of a list that grows: those at the beginning that it was given before are kept.
+
+    A candidate is taken for the same when it is the same object, so none may be changed.
+    """
+    known, codes = _LAST.get(space.parameters, ([], encode(space, ())))
+    same = 0
+    for before, now in zip(known, candidates, strict=False):
+        if before is not now:
+            break
+        same += 1
+    codes = np.concatenate([codes[:same], encode(space, candidates[same:])])
+    _LAST.clear()
+    _LAST[space.parameters] = (list(candidates), codes)
+    return codes
+
+
+_LAST: dict[tuple[Parameter, ...], tuple[list[Mapping[str, Value]], Codes]] = {}
+"""What `encode_all` was given last, and its answer; the objects live on, so none is mistaken."""
 
 
 def decode(space: Space, code: Codes) -> dict[str, Value]:
@@ -47,7 +69,8 @@ def shares_frozen(space: Space, codes: Codes) -> npt.NDArray[np.bool_]:
 
 def keys(codes: Codes) -> list[bytes]:
     """A key for each row (n x p), which two rows share exactly when they are equal."""
-    return [row.tobytes() for row in np.ascontiguousarray(codes)]
+    rows = np.ascontiguousarray(codes).view(np.dtype((np.void, codes.shape[1] * codes.itemsize)))
+    return cast(list[bytes], rows.ravel().tolist())
 
 
 def _numbers(parameter: Parameter, settings: Sequence[Value]) -> Codes:

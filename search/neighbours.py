@@ -25,26 +25,26 @@ def neighbours(space: Space, codes: Codes, rng: np.random.Generator) -> Codes:
         if each.name not in space.frozen and each.count > 1
     ]
     result = codes.copy()
-    if not free:
+    if not free or not len(codes):
         return result
-    for row in result:
-        count = min(len(free), int(rng.geometric(1 - MORE_CHANGES)))
-        for column in rng.choice(free, size=count, replace=False):
-            row[column] = _other(space.parameters[column], int(row[column]), rng)
+    counts = np.minimum(rng.geometric(1 - MORE_CHANGES, len(codes)), len(free))
+    places = np.argsort(rng.random((len(codes), len(free))), axis=1)
+    for place, column in enumerate(free):
+        rows = np.flatnonzero(places[:, place] < counts)
+        result[rows, column] = _others(space.parameters[column], codes[rows, column], rng)
     return result
 
 
-def _other(parameter: Parameter, code: int, rng: np.random.Generator) -> int:
-    """Another setting of the parameter."""
+def _others(parameter: Parameter, codes: Codes, rng: np.random.Generator) -> Codes:
+    """For each of the settings (n) of the parameter another one."""
+    last = parameter.count - 1
     if not isinstance(parameter, Integer):
-        other = int(rng.integers(parameter.count - 1))
-        return other + (other >= code)
-    step = int(rng.geometric(min(1.0, 1 / (STEP_SHARE * parameter.count))))
-    up = bool(rng.random() < 0.5)
-    wanted = code + step if up else code - step
-    if not 0 <= wanted < parameter.count:
-        wanted = code - step if up else code + step
-    moved = min(max(wanted, 0), parameter.count - 1)
-    if moved != code:
-        return moved
-    return code - 1 if code else code + 1
+        others = rng.integers(last, size=len(codes))
+        return np.asarray(others + (others >= codes))
+    steps = rng.geometric(min(1.0, 1 / (STEP_SHARE * parameter.count)), len(codes))
+    up = np.where(rng.random(len(codes)) < 0.5, 1, -1)
+    wanted = codes + up * steps
+    wanted = np.where((wanted < 0) | (wanted > last), codes - up * steps, wanted)
+    moved = np.clip(wanted, 0, last)
+    beside = np.where(codes > 0, codes - 1, codes + 1)
+    return np.asarray(np.where(moved == codes, beside, moved))

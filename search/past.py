@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from search import pareto
-from search.encoding import Codes, encode, keys, shares_frozen
+from search.encoding import Codes, encode_all, keys, shares_frozen
 from search.sampler import Observation
 from search.space import Space
 
@@ -33,7 +33,7 @@ class Past:
     @cached_property
     def codes(self) -> Codes:
         """[n, p]."""
-        return encode(self.space, (each.parameters for each in self.history))
+        return encode_all(self.space, [each.parameters for each in self.history])
 
     @cached_property
     def seen(self) -> set[bytes]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from search.encoding import decode, encode, keys, shares_frozen
+from search.encoding import decode, encode, encode_all, keys, shares_frozen
 from search.errors import SpaceExhaustedError
 from search.neighbours import neighbours
 from search.space import Space, Value
@@ -129,19 +129,16 @@ def suggest_unseen(
 
     Raises SpaceExhaustedError when ``history`` holds every candidate of the space.
     """
-    codes = encode(space, (each.parameters for each in history))
+    codes = encode_all(space, [each.parameters for each in history])
     seen = set(keys(codes))
     if start is not None and space.holds(start):
-        own = encode(space, [start])
-        if keys(own)[0] not in seen:
-            return dict(start)
-        if number <= START_NEIGHBOURS:
-            rng = np.random.default_rng(_seed(seed, number, REDRAWS + 1))
-            for row in neighbours(space, np.repeat(own, REDRAWS, axis=0), rng):
-                candidate = decode(space, row)
-                if keys(row[None])[0] not in seen and foresee(candidate).violation == 0:
-                    return candidate
-    left = space.size() - len(set(keys(codes[shares_frozen(space, codes)])))
+        source = _seed(seed, number, REDRAWS + 1) if number <= START_NEIGHBOURS else None
+        near = _at_start(space, start, seen, source, foresee)
+        if near is not None:
+            return near
+    left = space.size()
+    if left <= len(history) + 1:
+        left -= len(set(keys(codes[shares_frozen(space, codes)])))
     if left == 0:
         raise SpaceExhaustedError(f"all {space.size()} candidates of the space have been evaluated")
     if left > 1:
@@ -150,6 +147,26 @@ def suggest_unseen(
             if keys(encode(space, [candidate]))[0] not in seen:
                 return candidate
     return _random_unseen(space, seen, _seed(seed, number, REDRAWS))
+
+
+def _at_start(
+    space: Space,
+    start: Mapping[str, Value],
+    seen: set[bytes],
+    seed: np.random.SeedSequence | None,
+    foresee: Foresee,
+) -> dict[str, Value] | None:
+    """The start, or with a seed an unseen feasible neighbour of it; None where none is found."""
+    own = encode(space, [start])
+    if keys(own)[0] not in seen:
+        return dict(start)
+    if seed is None:
+        return None
+    for row in neighbours(space, np.repeat(own, REDRAWS, axis=0), np.random.default_rng(seed)):
+        candidate = decode(space, row)
+        if keys(row[None])[0] not in seen and foresee(candidate).violation == 0:
+            return candidate
+    return None
 
 
 def trial_seed(study_seed: int, number: int) -> int:

@@ -25,7 +25,8 @@ class Settings:
     """Candidates trained in each refined phase (500 in the paper)."""
 
     startup_trials: int = STARTUP_TRIALS
-    """Random candidates, the starting point among them, before the sampler has its say."""
+    """Candidates before the sampler has its say: the starting point, neighbours of it, then random
+    ones."""
 
     pool: int = 32
     """Suggestions drawn for each candidate that is trained, where some of its cost is known before

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.encoding import decode, encode, keys, shares_frozen
+from search.encoding import decode, encode, encode_all, keys, shares_frozen
 from search.neighbours import neighbours
 from search.space import Choice, Integer, Space
 
@@ -56,3 +56,20 @@ def test_a_space_without_a_free_setting_has_no_neighbours():
     space = SPACE.freeze(EVERY[0])
     codes = encode(space, EVERY[:1])
     assert neighbours(space, codes, np.random.default_rng(0)).tolist() == codes.tolist()
+
+
+@given(st.lists(st.lists(st.sampled_from(EVERY), max_size=6), max_size=4))
+def test_a_list_that_grew_or_changed_is_encoded_as_a_new_one(lists):
+    for candidates in lists:
+        for part in (candidates, candidates + EVERY[:2], candidates[1:]):
+            copies = [dict(each) for each in part]
+            assert encode_all(SPACE, copies).tolist() == encode(SPACE, part).tolist()
+            longer = [*copies, EVERY[3]]
+            assert encode_all(SPACE, longer).tolist() == encode(SPACE, longer).tolist()
+
+
+def test_the_same_candidate_in_another_space_is_another_code():
+    other = Space((Integer("a", 0, 50, 10), *SPACE.parameters[1:]))
+    candidates = [EVERY[0]]
+    assert encode_all(SPACE, candidates)[0, 0] == 0
+    assert encode_all(other, candidates)[0, 0] == 1

@@ -26,6 +26,7 @@ DEMO: dict[str, Any] = {
     "max_filters": 40,
     "filters_step": 8,
     "learning_rate": 2e-3,
+    "pool": 8,
 }
 """A search of minutes on two cores: few candidates, small networks, short training; the limits are
 for slow machines, a quick one does not come near them."""
