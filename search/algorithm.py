@@ -63,7 +63,7 @@ def run(
         executor: Trains the candidates, with the same task; None trains them in this process,
             one after the other. What needs no training is evaluated in this process always.
         on_event: Told of everything that happens, in this thread.
-        sampler: Ours for several objectives (`search.front_sampler`) when None.
+        sampler: Ours for several objectives (`search.sampling.front_sampler`) when None.
         clock: Seconds; for the limits in minutes.
 
     Raises:
@@ -166,7 +166,7 @@ def _judged(study: StudyRecorder, phase: Phase, front: Sequence[Trial]) -> Seque
 
 
 def _sampler(study: StudyRecorder) -> Sampler:
-    from search.front_sampler import FrontSampler
+    from search.sampling.front_sampler import FrontSampler
 
     return FrontSampler(study.settings.startup_trials, study.settings.pool)
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from search.encoding import decode, encode, encode_all, keys, shares_frozen
 from search.errors import SpaceExhaustedError
-from search.neighbours import neighbours
+from search.sampling.encoding import decode, encode, encode_all, keys, shares_frozen
+from search.sampling.neighbours import neighbours
 from search.space import Space, Value
 
 STARTUP_TRIALS = 10

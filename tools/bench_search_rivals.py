@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from search.errors import InputError
-from search.front_sampler import FrontSampler
 from search.sampler import (
     Foreseen,
     Observation,
@@ -17,6 +16,7 @@ from search.sampler import (
     Sampler,
     suggest_unseen,
 )
+from search.sampling.front_sampler import FrontSampler
 from search.space import Integer, Parameter, Space, Value
 from tools.bench_search_problems import Candidate, Problem
 

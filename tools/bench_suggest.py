@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from search.front_sampler import FrontSampler
-from search.past import Past
 from search.sampler import Foreseen, Observation, random_candidate, suggest_unseen
+from search.sampling.front_sampler import FrontSampler
+from search.sampling.past import Past
 from search.space import Integer, Space, Value
 from tools.bench import print_line, quick
 from tools.bench_search_problems import kernel_error

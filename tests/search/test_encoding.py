@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.encoding import decode, encode, encode_all, keys, shares_frozen
-from search.neighbours import neighbours
+from search.sampling.encoding import decode, encode, encode_all, keys, shares_frozen
+from search.sampling.neighbours import neighbours
 from search.space import Choice, Integer, Space
 
 SPACE = Space((Integer("a", 10, 50, 10), Choice("b", (1, True, 1.0, "x")), Integer("c", -3, 3)))

@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.encoding import encode
-from search.error_model import REFIT_GROWTH, Learner, inputs_of, learnt_from, spread
 from search.sampler import random_candidate
+from search.sampling.encoding import encode
+from search.sampling.error_model import REFIT_GROWTH, Learner, inputs_of, learnt_from, spread
 from search.space import Choice, Integer, Space
 
 SPACE = Space((Integer("a", 0, 10), Integer("b", 3, 3), Choice("c", ("x", "y"))))

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from search import pareto
-from search.front_sampler import FrontSampler
 from search.sampler import Foreseen, Observation, RandomSampler, suggest_unseen
+from search.sampling.front_sampler import FrontSampler
+from search.sampling.tpe import TpeSampler
 from search.space import Choice, Integer, Space, candidate_key
-from search.tpe import TpeSampler
 
 # ZDT1 (Zitzler, Deb and Thiele, 2000) on whole numbers: the front has g = 1, all but x0 at 0.
 ZDT = Space(tuple(Integer(f"x{i}", 0, 20) for i in range(5)))

@@ -7,7 +7,7 @@ from scipy.stats import multivariate_normal
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 
-from search.gaussian_process import (
+from search.sampling.gaussian_process import (
     GaussianProcess,
     Hyperparameters,
     fit,

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from search import pareto
-from search.improvement import expected_gain, gain, margin
+from search.sampling.improvement import expected_gain, gain, margin
 
 REFERENCE = np.array([1.0, 1.0])
 share = st.floats(0, 1.2)

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 
 from search.errors import SpaceExhaustedError
-from search.front_sampler import FrontSampler
 from search.sampler import (
     START_NEIGHBOURS,
     Foreseen,
@@ -12,8 +11,9 @@ from search.sampler import (
     suggest_unseen,
     trial_seed,
 )
+from search.sampling.front_sampler import FrontSampler
+from search.sampling.tpe import TpeSampler
 from search.space import Choice, Integer, Space, candidate_key
-from search.tpe import TpeSampler
 
 SPACE = Space((Integer("a", 1, 4), Choice("b", ("x", "y", "z"))))
 LARGE = Space(tuple(Integer(f"x{i}", 0, 99) for i in range(5)))

@@ -7,10 +7,10 @@ from hyperopt.base import JOB_STATE_DONE, STATUS_OK, Domain, trials_from_docs
 from scipy.stats import chisquare
 
 from search import pareto
-from search.past import Past
 from search.sampler import Foreseen, Observation, RandomSampler, random_candidate, suggest_unseen
+from search.sampling.past import Past
+from search.sampling.tpe import LEAST_GOOD, TpeSampler, draw_codes, estimate
 from search.space import Choice, Integer, Space
-from search.tpe import LEAST_GOOD, TpeSampler, draw_codes, estimate
 
 # ZDT1 (Zitzler, Deb and Thiele, 2000) on whole numbers: the front has g = 1, all but x0 at 0.
 ZDT = Space(tuple(Integer(f"x{i}", 0, 20) for i in range(5)))

@@ -13,11 +13,6 @@ from collections.abc import Sequence
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from search.encoding import Codes, decode, encode
-from search.neighbours import neighbours
-from search.outlook import Learners, Outlook
-from search.past import Past
-from search.proposals import proposals, unseen
 from search.sampler import (
     STARTUP_TRIALS,
     Foresee,
@@ -26,8 +21,13 @@ from search.sampler import (
     Sampler,
     random_candidate,
 )
+from search.sampling.encoding import Codes, decode, encode
+from search.sampling.neighbours import neighbours
+from search.sampling.outlook import Learners, Outlook
+from search.sampling.past import Past
+from search.sampling.proposals import proposals, unseen
+from search.sampling.tpe import TpeSampler, estimate
 from search.space import Space, Value
-from search.tpe import TpeSampler, estimate
 
 POOL = 32
 """Candidates whose cost is computed for each that is proposed."""

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from search import pareto
-from search.encoding import Codes, encode_all, keys, shares_frozen
 from search.sampler import Observation
+from search.sampling.encoding import Codes, encode_all, keys, shares_frozen
 from search.space import Space
 
 INSIDE_RANK = 0.999

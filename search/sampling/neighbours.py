@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from search.encoding import Codes
+from search.sampling.encoding import Codes
 from search.space import Integer, Parameter, Space
 
 MORE_CHANGES = 0.5

@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from search import pareto
-from search.encoding import Codes
-from search.error_model import CostModel, Learner, learnt_from
-from search.improvement import expected_gain, margin
-from search.past import Past
 from search.sampler import Foresee
+from search.sampling.encoding import Codes
+from search.sampling.error_model import CostModel, Learner, learnt_from
+from search.sampling.improvement import expected_gain, margin
+from search.sampling.past import Past
 
 NEAREST = 150
 """Trials, by rank, among which the front is looked for after the noise is taken off them."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from search.encoding import Codes
-from search.gaussian_process import Array, GaussianProcess, Hyperparameters, fit
+from search.sampling.encoding import Codes
+from search.sampling.gaussian_process import Array, GaussianProcess, Hyperparameters, fit
 from search.space import Choice, Space
 
 FIT_POINTS = 200

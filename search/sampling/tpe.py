@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from search.densities import Densities, densities
-from search.encoding import Codes, decode, frozen_codes
-from search.past import Past
 from search.sampler import STARTUP_TRIALS, Foresee, Observation, Sampler, random_candidate
+from search.sampling.densities import Densities, densities
+from search.sampling.encoding import Codes, decode, frozen_codes
+from search.sampling.past import Past
 from search.space import Space, Value
 
 GOOD_SHARE = 0.1

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from hyperopt.tpe import DEFAULT_LF, adaptive_parzen_normal, linear_forgetting_weights
 from scipy.special import ndtr
 
-from search.encoding import Codes
+from search.sampling.encoding import Codes
 from search.space import Integer, Parameter
 
 Probabilities = npt.NDArray[np.float64]

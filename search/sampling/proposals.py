@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from search.densities import Densities
-from search.encoding import Codes, frozen_codes, keys
-from search.neighbours import neighbours
+from search.sampling.densities import Densities
+from search.sampling.encoding import Codes, frozen_codes, keys
+from search.sampling.neighbours import neighbours
+from search.sampling.tpe import EI_CANDIDATES, draw_codes
 from search.space import Space
-from search.tpe import EI_CANDIDATES, draw_codes
 
 TRIES = (1, 2, 4, EI_CANDIDATES)
 """Draws a setting of which TPE takes the most telling one: from as the good are, to as the best."""
