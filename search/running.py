@@ -25,7 +25,13 @@ from search.executors.contract import Ended, Executor
 from search.foresight import Foresight
 from search.objective import violation
 from search.recorder import StudyRecorder, finetuned_now
-from search.sampler import Observation, Sampler, suggest_unseen, trial_seed
+from search.sampler import (
+    START_NEIGHBOURS,
+    Observation,
+    Sampler,
+    suggest_unseen,
+    trial_seed,
+)
 from search.space import Space
 from search.study import Phase, Trial, costs_of
 from search.work import Report, Stage, Task, Work
@@ -146,6 +152,7 @@ class Running:
             candidate = suggest_unseen(
                 self._sampler, space, self._observations(trials), seed=self._settings.seed,
                 number=len(trials), start=self._study.start, foresee=self._foresight,
+                near=min(START_NEIGHBOURS, self._settings.startup_trials // 2),
             )  # fmt: skip
         except SpaceExhaustedError:
             return False

@@ -120,22 +120,23 @@ def suggest_unseen(
     number: int,
     start: Mapping[str, Value] | None,
     foresee: Foresee,
+    near: int = START_NEIGHBOURS,
 ) -> dict[str, Value]:
     """The candidate of trial ``number``: one that ``history`` does not hold.
 
-    ``start``, when given, is the first one, and some of its neighbours come next. After that the
-    sampler is asked, with derived seeds while it repeats itself; then any unseen candidate is taken
-    at random.
+    ``start``, when given, is the first one, and ``near`` of its neighbours come next. After that
+    the sampler is asked, with derived seeds while it repeats itself; then any unseen candidate is
+    taken at random.
 
     Raises SpaceExhaustedError when ``history`` holds every candidate of the space.
     """
     codes = encode_all(space, [each.parameters for each in history])
     seen = set(keys(codes))
     if start is not None and space.holds(start):
-        source = _seed(seed, number, REDRAWS + 1) if number <= START_NEIGHBOURS else None
-        near = _at_start(space, start, seen, source, foresee)
-        if near is not None:
-            return near
+        source = _seed(seed, number, REDRAWS + 1) if number <= near else None
+        candidate = _at_start(space, start, seen, source, foresee)
+        if candidate is not None:
+            return candidate
     left = space.size()
     if left <= len(history) + 1:
         left -= len(set(keys(codes[shares_frozen(space, codes)])))

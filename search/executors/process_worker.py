@@ -47,9 +47,12 @@ def serve(pipe: Connection, make_task: bytes, cpus: Iterable[int], folder: Path)
     except Exception as error:
         pipe.send(one_line(error))
         return
-    pipe.send("ready")
-    while True:
-        pipe.send(perform(task, given.get(), pipe.send))
+    try:
+        pipe.send("ready")
+        while True:
+            pipe.send(perform(task, given.get(), pipe.send))
+    except OSError:
+        os._exit(0)  # the pipe is gone, as in `_listen`, which may hear of it later
 
 
 def _made(pickled: bytes) -> Task:

@@ -38,9 +38,14 @@ LOST = (
 """Errors of Ray that cost a training and say nothing of the candidate."""
 
 
-SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS_SKIP_REGEX": "."}
-"""Variables that Ray reads when it is imported: it tells nobody of its use, and writes no messages
-of its own to standard output, which is for the search's result."""
+SETTINGS = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".",
+    "RAY_IGNORE_UNHANDLED_ERRORS": "1",
+}
+"""Variables that Ray reads when it is imported: it tells nobody of its use, writes no messages of
+its own to standard output, which is for the search's result, and none of workers that die, since
+the search tells of these."""
 
 
 class RayExecutor(Executor):

@@ -33,6 +33,7 @@ from search.executors.processes import ProcessExecutor
 from search.executors.ray_cluster import RayExecutor
 from search.objective import Objective
 from search.recorder import StudyRecorder
+from search.space import candidate_key
 from search.study import Study
 from search.work import Task
 
@@ -87,6 +88,17 @@ def search(kind, path, log):
         )  # fmt: skip
     with study, OPENERS[kind](make_task) as executor:
         run(study, task, executor=executor)
+
+
+def missing(phases, counted, trials):
+    """Trials that phases lack, but for those whose space holds no candidate that was not met."""
+    met = {candidate_key(trial.parameters) for trial in trials}
+    space, lacking = SPACE, 0
+    for phase in phases:
+        if any(candidate_key(each) not in met for each in space.candidates()):
+            lacking += abs(phase.planned - sum(trial.phase == phase.number for trial in counted))
+        space = space.freeze({freeze.parameter: freeze.value for freeze in phase.frozen})
+    return lacking
 
 
 class Watched:
@@ -172,9 +184,8 @@ class Watched:
         with Study.open(self.path) as study:
             trials, tuned, front = study.trials(), study.finetuned(), study.front()
             self.count("unfinished", sum(trial.state == "running" for trial in trials))
-            planned = sum(phase.planned for phase in study.phases())
             counted = [trial for trial in trials if trial.state != "infeasible"]
-            self.count("lost", abs(planned - len(counted)))
+            self.count("lost", missing(study.phases(), counted, trials))
             candidates = [tuple(sorted(trial.parameters.items())) for trial in trials]
             self.count("twice", len(candidates) - len(set(candidates)))
             for trial in counted:
