@@ -20,9 +20,9 @@ DEMO_STUDY = Path("ponas-demo.study")
 DEMO: dict[str, Any] = {
     "candidates": 20,
     "iterations": 200,
-    "minutes": 2.5,
+    "minutes": 2.2,
     "finetune_iterations": 400,
-    "finetune_minutes": 1.5,
+    "finetune_minutes": 1.2,
     "max_filters": 40,
     "filters_step": 8,
     "learning_rate": 2e-3,
