@@ -86,7 +86,8 @@ def judge(
         frozen = left > 0 and (is_clear or is_asked)
         left -= frozen
         single = space.parameter(choice.parameter).count == 1
-        reason = "its only setting" if single else _reason(choice, is_clear, frozen=frozen)
+        told = _reason(choice, is_clear, len(found), frozen=frozen)
+        reason = "its only setting" if single else told
         judged.append(Judged(**vars(choice), frozen=frozen, reason=reason))
     return tuple(judged)
 
@@ -173,12 +174,13 @@ def _clear(space: Space, found: Sequence[Freeze]) -> set[str]:
     return clear
 
 
-def _reason(choice: Freeze, is_clear: bool, *, frozen: bool) -> str:
+def _reason(choice: Freeze, is_clear: bool, looked_at: int, *, frozen: bool) -> str:
     next_one = f", next {choice.runner_up}" if choice.runner_up else ""
     agreed = f"{choice.count} of {choice.front} on the front{next_one}"
     cases = f"in {_percent(choice.chance or 0.0)} % of cases"
     if not is_clear:
-        told = f"{agreed}: no more than chance, which alone would do that {cases}"
+        each = f" for each of the {looked_at} parameters" if looked_at > 1 else ""
+        told = f"{agreed}: not beyond chance, which alone would do that {cases}{each}"
         return f"{told}; frozen all the same, as asked" if frozen else told
     told = f"{agreed}: chance alone would do that {cases}"
     return told if frozen else f"{told}; not frozen: enough are in this phase"

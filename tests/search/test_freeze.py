@@ -128,7 +128,7 @@ def test_as_in_the_paper_the_most_common_is_frozen_whatever_its_margin():
     members = front((1, "x", 1), (1, "x", 2), (2, "x", 3), (3, "y", 4))
     judged = judge(SPACE, members, at_most=1, always=True)
     assert frozen(judged) == ["b"]
-    assert "no more than chance" in judged[0].reason
+    assert "not beyond chance" in judged[0].reason
     assert "frozen all the same, as asked" in judged[0].reason
 
 
@@ -194,8 +194,8 @@ def test_a_reason_tells_the_counts_and_the_chance():
         f"9 of 12 on the front, next 2: chance alone would do that in {cases:.2g} % of cases"
     )
     assert b.reason == (
-        "4 of 12 on the front, next 4: no more than chance, "
-        "which alone would do that in 100 % of cases"
+        "4 of 12 on the front, next 4: not beyond chance, "
+        "which alone would do that in 100 % of cases for each of the 3 parameters"
     )
 
 
