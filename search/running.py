@@ -82,9 +82,9 @@ class Running:
         while True:
             room = self._executor.slots - len(self._out)
             is_over = reason is not None or (until is not None and self._clock() >= until)
-            if room and self._killed:
+            if room > 0 and self._killed:
                 self._give_out(self._study.restart_trial(self._killed.pop(0)), again=True)
-            elif room and not is_over and self._is_wanting(phase):
+            elif room > 0 and not is_over and self._is_wanting(phase):
                 reason = self.limit()
                 if reason is None and not self._propose(phase, space):
                     until = self._clock()

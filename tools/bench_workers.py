@@ -57,7 +57,7 @@ class Turn:
 def main() -> None:
     """Runs the benchmark."""
     hasty = quick(__doc__)
-    rounds, trainings, iterations = (1, 4, 30) if hasty else (3, 8, 100)
+    rounds, trainings, iterations = (1, 2, 20) if hasty else (3, 8, 100)
     with stages() as shown:
         data = load(GENERATED, KEYWORDS, shown)
     recipe = Recipe(learning_rate=1e-3, batch=25, drop_every=SEARCH_DROP_EVERY)
