@@ -23,6 +23,7 @@ DEMO: dict[str, Any] = {
     "minutes": 2.2,
     "finetune_iterations": 400,
     "finetune_minutes": 1.2,
+    "finetune_batch": 50,
     "max_filters": 40,
     "filters_step": 8,
     "learning_rate": 2e-3,
