@@ -6,7 +6,8 @@ server (all on loopback), and by a bundle that is written, run and brought back.
 of a kernel is the mean of its two smallest medians, as for any other measurement; it is compared
 with that of `local`. A second `local` runs beside the first: what these two differ by is the
 machine's noise, not a runner's. Every turn starts a process of its own, for every runner: two
-processes of one runner differ by up to 10 % on single kernels for as long as they live. Then a program of 100 kernels is built for an ODroid.
+processes of one runner differ by up to 10 % on single kernels for as long as they live. Then
+a program of 100 kernels is built for an ODroid.
 """
 
 from __future__ import annotations
