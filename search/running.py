@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import assert_never
 
-from search.early_stopping import Training, limits, projected
 from search.errors import SpaceExhaustedError, StudyError
 from search.evaluation import Evaluation
 from search.events import (
@@ -23,11 +22,10 @@ from search.events import (
 )
 from search.executors.contract import Ended, Executor
 from search.foresight import Foresight
-from search.objective import violation
+from search.history import History
 from search.recorder import StudyRecorder, finetuned_now
 from search.sampler import (
     START_NEIGHBOURS,
-    Observation,
     Sampler,
     suggest_unseen,
     trial_seed,
@@ -89,7 +87,7 @@ class Running:
                 if reason is None and not self._propose(phase, space):
                     until = self._clock()
             elif self._out:
-                self._record(self._executor.wait(self._on_report))
+                self._record(*self._wait())
             else:
                 return reason
 
@@ -107,13 +105,12 @@ class Running:
             is_late = limit is not None and given and self._clock() - began >= 60 * limit
             if left and not is_late and len(self._out) < self._executor.slots:
                 trial = left.pop(0)
-                self._out[trial.number] = trial
                 self._tell(FineTuneStarted(trial, given, count))
                 given += trial.number not in losses
-                self._executor.start(self._work(trial, "finetune"))
+                phase, budget = len(self._study.phases()), self._settings.finetune_budget
+                self._start(trial, "finetune", phase, budget, {})
             elif self._out:
-                ended = self._executor.wait(self._on_report)
-                trial = self._out.pop(ended.work.number)
+                trial, ended = self._wait()
                 losses[trial.number] = losses.get(trial.number, 0) + 1
                 if ended.evaluation.state == "lost" and losses[trial.number] < ATTEMPTS:
                     left.insert(0, trial)
@@ -147,58 +144,71 @@ class Running:
 
     def _propose(self, phase: Phase, space: Space) -> bool:
         """Begins the next trial; False where the space holds no more."""
-        trials = self._study.trials()
+        history = self._history()
+        number = len(history.trials)
         try:
             candidate = suggest_unseen(
-                self._sampler, space, self._observations(trials), seed=self._settings.seed,
-                number=len(trials), start=self._study.start, foresee=self._foresight,
+                self._sampler, space, history.observations(), seed=self._settings.seed,
+                number=number, start=self._study.start, foresee=self._foresight,
                 near=min(START_NEIGHBOURS, self._settings.startup_trials // 2),
             )  # fmt: skip
         except SpaceExhaustedError:
             return False
-        seed = trial_seed(self._settings.seed, len(trials))
+        seed = trial_seed(self._settings.seed, number)
         self._give_out(self._study.start_trial(phase.number, candidate, seed), again=False)
         return True
 
     def _give_out(self, trial: Trial, *, again: bool) -> None:
         """Has the trial trained, unless that is not worth while."""
-        work = self._work(trial, "search")
-        self._tell(TrialStarted(trial.number, trial.phase, trial.parameters, work.budget, again))
+        budget = self._settings.budget(trial.phase, self._narrowed())
+        self._tell(TrialStarted(trial.number, trial.phase, trial.parameters, budget, again))
         known = self._foresight.evaluation(trial.parameters)
+        _raise_if_environment(known)
         if known.state != "finished":
             self._end(trial, known, None)
             return
-        self._out[trial.number] = trial
-        self._executor.start(work)
+        costs = [cost for cost in self._foresight(trial.parameters).costs if cost is not None]
+        rungs = self._history().limits(self._settings.rungs, costs)
+        self._start(trial, "search", trial.phase, budget, rungs)
 
-    def _work(self, trial: Trial, stage: Stage) -> Work:
-        searching, settings = stage == "search", self._settings
-        phases = self._study.phases()
-        budget = settings.budget(trial.phase, self._narrowed())
-        known = self._foresight.evaluation(trial.parameters).values
-        return Work(
-            number=trial.number,
-            stage=stage,
-            phase=trial.phase if searching else len(phases),
-            parameters=trial.parameters,
-            known=known,
-            seed=trial.seed,
-            budget=budget if searching else settings.finetune_budget,
-            directory=self._study.make_directory(trial.number, stage),
-            rungs=self._limits(trial) if searching else {},
+    def _start(
+        self,
+        trial: Trial,
+        stage: Stage,
+        phase: int,
+        budget: Mapping[str, float],
+        rungs: Mapping[float, float],
+    ) -> None:
+        """Has the executor train."""
+        self._out[trial.number] = trial
+        self._executor.start(
+            Work(
+                number=trial.number,
+                stage=stage,
+                phase=phase,
+                parameters=trial.parameters,
+                known=self._foresight.evaluation(trial.parameters).values,
+                seed=trial.seed,
+                budget=budget,
+                directory=self._study.make_directory(trial.number, stage),
+                rungs=rungs,
+            )
         )
 
-    def _record(self, ended: Ended) -> None:
-        trial = self._out.pop(ended.work.number)
+    def _wait(self) -> tuple[Trial, Ended]:
+        """The next that is over. Raises StudyError where that is no fault of its own."""
+        ended = self._executor.wait(self._on_report)
+        _raise_if_environment(ended.evaluation)
+        return self._out.pop(ended.work.number), ended
+
+    def _record(self, trial: Trial, ended: Ended) -> None:
         if ended.evaluation.state == "lost" and trial.attempts < ATTEMPTS:
             self._give_out(self._study.restart_trial(trial), again=True)
         else:
             self._end(trial, ended.evaluation, ended.host)
 
     def _end(self, trial: Trial, found: Evaluation, host: str | None) -> None:
-        """Records how a trial ended. Raises StudyError where that is no fault of its own."""
-        if found.environment:
-            raise StudyError(found.error or "")
+        """Records how a trial ended."""
         state = "failed" if found.state == "lost" else found.state
         ended = self._study.finish_trial(
             trial, state, found.values, found.error, found.traceback, host=host
@@ -226,8 +236,6 @@ class Running:
 
     def _record_finetuned(self, ended: Ended) -> None:
         found = ended.evaluation
-        if found.environment:
-            raise StudyError(found.error or "")
         result = finetuned_now(
             ended.work.number, found.values, found.error, found.traceback, host=ended.host
         )
@@ -263,56 +271,9 @@ class Running:
         folder = str(self._study.directory(trial.number))
         return trial.error.replace(folder, "") if trial.error else None
 
-    def _observations(self, trials: Sequence[Trial]) -> list[Observation]:
-        """What the sampler is told of each trial."""
-        trainings, rungs = self._trainings(trials), self._study.rungs()
-        return [self._observation(each, trainings, rungs.get(each.number, {})) for each in trials]
-
-    def _observation(
-        self, trial: Trial, trainings: Sequence[Training], rungs: dict[float, float]
-    ) -> Observation:
-        match trial.state:
-            case "finished":
-                return Observation(trial.parameters, costs_of(trial, self._specs))
-            case "stopped":
-                value = projected(rungs, trainings)
-                values = {**{s.name: value for s in self._specs}, **trial.values}
-                costs = tuple(spec.cost(values[spec.name]) for spec in self._specs)
-                return Observation(trial.parameters, costs)
-            case "infeasible":
-                return Observation(
-                    trial.parameters, None, violation(self._constraints, trial.values)
-                )
-            case "running":
-                return Observation(trial.parameters, None, pending=True)
-            case "failed":
-                return Observation(trial.parameters, None, float("inf"))
-            case _:
-                assert_never(trial.state)
-
-    def _limits(self, trial: Trial) -> dict[float, float]:
-        """See `TrialContext.rungs`; for one trained objective that is minimised."""
-        trained = [spec for spec in self._specs if spec.needs_training]
-        if not self._settings.rungs or len(trained) != 1 or trained[0].direction != "minimize":
-            return {}
-        foreseen = self._foresight(trial.parameters)
-        costs = [cost for cost in foreseen.costs if cost is not None]
-        return limits(self._settings.rungs, self._trainings(self._study.trials()), costs)
-
-    def _trainings(self, trials: Sequence[Trial]) -> list[Training]:
-        """The whole trainings so far; none where several objectives are trained."""
-        trained = [spec for spec in self._specs if spec.needs_training]
-        cheap = [spec for spec in self._specs if not spec.needs_training]
-        if len(trained) != 1:
-            return []
-        rungs = self._study.rungs()
-        return [
-            Training(
-                costs_of(trial, cheap), costs_of(trial, trained)[0], rungs.get(trial.number, {})
-            )
-            for trial in trials
-            if trial.state == "finished"
-        ]
+    def _history(self) -> History:
+        study = self._study
+        return History(study.trials(), study.rungs(), self._specs, self._constraints)
 
     def _met(self, phase: Phase) -> list[Trial]:
         return [trial for trial in self._study.trials() if trial.phase == phase.number]
@@ -336,3 +297,9 @@ class Running:
 
     def _elapsed_minutes(self) -> float:
         return (self._clock() - self._clock_zero) / 60
+
+
+def _raise_if_environment(found: Evaluation) -> None:
+    """Raises StudyError for what is no fault of the candidate."""
+    if found.environment:
+        raise StudyError(found.error or "")
