@@ -1,4 +1,4 @@
-"""End-to-end measurement of whole networks on a profile's device."""
+"""End-to-end measurement on a profile's device: whole networks, and the features before them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from costmodel.errors import DeviceError
 from costmodel.program import Program
 from costmodel.protocol import Protocol
-from costmodel.runners.contract import NetworkJob, Outcome, Runner
+from costmodel.runners.contract import KernelJob, NetworkJob, Outcome, Runner
 
 
 def measure_networks(
@@ -24,3 +24,13 @@ def measure_networks(
         if outcomes[name].error:
             raise DeviceError(f"network '{name}' could not be measured: {outcomes[name].error}")
     return {name: outcomes[name].seconds * 1e3 for name in programs}
+
+
+def measure_kernel(job: KernelJob, runner: Runner, protocol: Protocol) -> float:
+    """Milliseconds of one run of a kernel; DeviceError, naming it, where it cannot be measured."""
+    outcomes: list[Outcome] = []
+    runner.measure([job], protocol, outcomes.append)
+    (outcome,) = outcomes
+    if outcome.error:
+        raise DeviceError(f"'{job.kernel.title}' could not be measured: {outcome.error}")
+    return outcome.seconds * 1e3

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kws.errors import InputError
+from kws.leftovers import delete_leftovers
 from kws.parallel import OnProgress
 from kws.storage import new_folder
 
@@ -56,8 +57,20 @@ def unpack(
 
     """
     destination = cache_dir / "archives" / file_digest(archive)
-    if destination.is_dir():
-        return destination
+    if not destination.is_dir():
+        delete_leftovers(destination.parent)
+        unpack_to(archive, destination, bounds=bounds, on_progress=on_progress)
+    return destination
+
+
+def unpack_to(
+    archive: Path,
+    destination: Path,
+    *,
+    bounds: ArchiveBounds | None = None,
+    on_progress: OnProgress | None = None,
+) -> None:
+    """Unpacks to a folder that is not there yet and appears whole or not at all; see `unpack`."""
     with new_folder(destination) as folder:
         try:
             with tarfile.open(archive) as tar:
@@ -75,7 +88,6 @@ def unpack(
                 f"{archive} cannot be unpacked ({reason}); fetch it again; a tar archive is "
                 "expected, plain or compressed by gzip, bzip2 or xz"
             ) from None
-    return destination
 
 
 def file_digest(path: Path) -> str:

@@ -14,6 +14,9 @@ from kws.words import CLIP_SAMPLES, SAMPLE_RATE_HZ
 RATES_HZ = (4_000, 384_000)
 """Sample rates taken for real."""
 
+CUT, PADDED = "cut to one second", "padded to one second"
+"""Among the adjustments."""
+
 
 @dataclass(frozen=True, eq=False)
 class Clip:
@@ -23,11 +26,15 @@ class Clip:
     adjustments: tuple[str, ...]
 
 
-def read_clip(path: Path) -> Clip:
-    """The first second of a ``.wav`` or ``.flac`` file, as mono at 16 kHz.
+def read_clip(path: Path, start: int = 0) -> Clip:
+    """A second of a ``.wav`` or ``.flac`` file, as mono at 16 kHz.
 
     Several channels are averaged, another sample rate is converted, a shorter clip gets zeros at
     its end, of a longer one the first second is read and the rest is not.
+
+    Args:
+        path: The file.
+        start: Where the second begins, in samples at 16 kHz.
 
     Raises:
         InputError: for a clip that cannot be used; the message says why and not which.
@@ -39,6 +46,10 @@ def read_clip(path: Path) -> Clip:
         with soundfile.SoundFile(path) as file:
             rate_hz, frames = int(file.samplerate), int(file.frames)
             _check(rate_hz, frames)
+            if start:
+                skipped = min(start * rate_hz // SAMPLE_RATE_HZ, frames)
+                file.seek(skipped)
+                frames -= skipped
             samples = file.read(rate_hz, dtype="float32", always_2d=True)
     except (soundfile.SoundFileError, OSError) as error:
         reason = getattr(error, "error_string", None) or error
@@ -55,10 +66,23 @@ def read_clip(path: Path) -> Clip:
         adjustments.append("resampled to 16 kHz")
         mono = _resampled(mono, rate_hz)
     if frames != rate_hz:
-        adjustments.append("padded to one second" if frames < rate_hz else "cut to one second")
+        adjustments.append(PADDED if frames < rate_hz else CUT)
     fitted = np.zeros(CLIP_SAMPLES, np.float32)
     fitted[: len(mono)] = mono[:CLIP_SAMPLES]
     return Clip(fitted, tuple(adjustments))
+
+
+def length_of(path: Path) -> int:
+    """Samples at 16 kHz that a file holds, whole ones; errors as of `read_clip`."""
+    import soundfile
+
+    try:
+        found = soundfile.info(path)
+    except (soundfile.SoundFileError, OSError) as error:
+        raise InputError(f"unreadable: {error}") from None
+    rate_hz, frames = int(found.samplerate), int(found.frames)
+    _check(rate_hz, frames)
+    return frames * SAMPLE_RATE_HZ // rate_hz
 
 
 def _check(rate_hz: int, frames: int) -> None:

@@ -1,13 +1,8 @@
-"""Changes to a training batch that leave the word what it is, from a seed.
-
-Shapes: N clips, H coefficients, W frames.
-"""
+"""How training clips may be changed: settings, and sets of them by name."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-import torch
 
 from kws.errors import InputError
 
@@ -17,52 +12,71 @@ class Augmentation:
     """How far each clip of a batch may be changed; the default changes nothing.
 
     Raises:
-        InputError: for a negative setting.
+        InputError: for a setting out of range.
 
     """
 
     time_shift_frames: int = 0
-    """Most frames by which a clip moves to the left or right; the edge frame is repeated."""
+    """Most frames by which features move to the left or right; the edge frame is repeated."""
 
     time_mask_frames: int = 0
     """Most consecutive frames set to the mean (SpecAugment, Park et al. 2019)."""
 
     frequency_mask: int = 0
-    """Most consecutive coefficients set to the mean."""
+    """Most consecutive mel bands set to the mean (SpecAugment)."""
+
+    speed: float = 0.0
+    """Largest change of speed, pitch included: with 0.1 a clip is 0.9 to 1.1 times as fast."""
+
+    time_shift_ms: float = 0.0
+    """Most milliseconds by which the sound moves; silence comes in."""
+
+    loudness_db: float = 0.0
+    """Largest change of loudness, up or down."""
+
+    noise_share: float = 0.0
+    """Share of the clips that get background noise."""
+
+    noise_snr_db: tuple[float, float] = (0.0, 30.0)
+    """Lowest and highest ratio of the clip's mean power to the noise's."""
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
+        for name in ("time_shift_frames", "time_mask_frames", "frequency_mask"):
+            value = getattr(self, name)
             if type(value) is not int or value < 0:
                 raise InputError(
                     f"augmentation {name} is {value!r}; whole numbers from 0 are allowed"
                 )
+        for name, most in (
+            ("speed", 0.5), ("time_shift_ms", 1000.0), ("loudness_db", 60.0), ("noise_share", 1.0)
+        ):  # fmt: skip
+            value = getattr(self, name)
+            if not 0 <= value <= most:
+                raise InputError(f"augmentation {name} is {value!r}; 0 to {most:g} is allowed")
+        low, high = self.noise_snr_db
+        if not -20 <= low <= high <= 100:
+            raise InputError(
+                f"augmentation noise_snr_db is {low:g} to {high:g}; -20 to 100, the lower first, "
+                "is allowed"
+            )
 
-    def apply(self, batch: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """A changed copy of normalised features [N, 1, H, W]; the draws are made on the CPU."""
-        if self.time_shift_frames:
-            batch = _shifted(batch, self.time_shift_frames, generator)
-        if self.time_mask_frames:
-            batch = batch * _keep(batch, 3, self.time_mask_frames, generator)
-        if self.frequency_mask:
-            batch = batch * _keep(batch, 2, self.frequency_mask, generator)
-        return batch
+    @property
+    def changes_sound(self) -> bool:
+        """Whether features must be computed anew for each batch."""
+        return bool(self.speed or self.time_shift_ms or self.loudness_db or self.noise_share)
 
 
-def _shifted(batch: torch.Tensor, most: int, generator: torch.Generator) -> torch.Tensor:
-    width = batch.shape[3]
-    shifts = torch.randint(-most, most + 1, (len(batch), 1), generator=generator)
-    columns = (torch.arange(width) + shifts).clamp(0, width - 1).to(batch.device)
-    return batch.gather(3, columns[:, None, None, :].expand(batch.shape))
-
-
-def _keep(
-    batch: torch.Tensor, dimension: int, most: int, generator: torch.Generator
-) -> torch.Tensor:
-    """Zeros [N, 1, H or 1, W or 1] at a random run of up to ``most`` places, ones elsewhere."""
-    extent = batch.shape[dimension]
-    length = torch.randint(0, min(most, extent) + 1, (len(batch), 1), generator=generator)
-    start = (torch.rand((len(batch), 1), generator=generator) * (extent - length + 1)).long()
-    places = torch.arange(extent)
-    keep = (places < start) | (places >= start + length)
-    shape = (len(batch), 1, extent, 1) if dimension == 2 else (len(batch), 1, 1, extent)
-    return keep.reshape(shape).to(batch.device, batch.dtype)
+AUGMENTATIONS = {
+    "none": Augmentation(),
+    "features": Augmentation(time_shift_frames=3, time_mask_frames=2, frequency_mask=4),
+    "sound": Augmentation(
+        speed=0.1,
+        time_shift_ms=100.0,
+        loudness_db=3.0,
+        noise_share=0.5,
+        noise_snr_db=(10.0, 40.0),
+        time_mask_frames=2,
+        frequency_mask=4,
+    ),
+}
+"""By name: nothing, as in the paper; what features alone allow; all."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-_STREAMS = {"weights": 0, "epoch": 1, "augmentation": 2}
+_STREAMS = {"weights": 0, "epoch": 1, "augmentation": 2, "noise": 3}
 
 
 class BatchOrder:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from kws.errors import InputError
 from kws.evaluation import Accuracy
 from kws.storage import new_file
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -37,6 +36,8 @@ class Checkpoint:
     seconds: float
     module: Mapping[str, Any]
     optimiser: dict[str, Any]
+    kept: Mapping[str, Any]
+    """Of `kws.kept_weights.KeptWeights`."""
     loss_sum: torch.Tensor
     curve: tuple[CurvePoint, ...]
 
@@ -94,7 +95,7 @@ def load_torch(path: Path, mend: str) -> dict[str, Any]:
     """
     try:
         document = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError) as error:
+    except Exception as error:  # the unpickler raises whatever a strange byte leads it to
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise InputError(f"cannot read {path} ({reason}); {mend}") from None
     if not isinstance(document, dict):

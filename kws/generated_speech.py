@@ -127,7 +127,7 @@ def render_clip(clip: ClipPlan, *, seed: int) -> npt.NDArray[np.int16]:
     generator = derived_generator(seed, "clip", clip.number)
     noise_name = NOISES[generator.integers(len(NOISES))]
     with open_synthesiser() as synthesiser:
-        speech = _spoken(synthesiser, clip.word, clip.delivery)
+        speech = speak(synthesiser, clip.word, clip.delivery)
         if noise_name == "babble":
             noise = _babble(synthesiser, clip, generator)
         else:
@@ -139,7 +139,7 @@ def render_clip(clip: ClipPlan, *, seed: int) -> npt.NDArray[np.int16]:
     return samples
 
 
-def _spoken(synthesiser: Synthesiser, word: str, delivery: Delivery) -> npt.NDArray[np.float64]:
+def speak(synthesiser: Synthesiser, word: str, delivery: Delivery) -> npt.NDArray[np.float64]:
     """A word at 16 kHz without the silence around it, at most one second."""
     import soxr
 
@@ -162,7 +162,7 @@ def _babble(
     for _ in range(BABBLE_WORDS):
         word = OTHER_WORDS[generator.integers(len(OTHER_WORDS))]
         delivery = clip.neighbours[generator.integers(len(clip.neighbours))]
-        spoken = with_power_one(_spoken(synthesiser, word, delivery))
+        spoken = with_power_one(speak(synthesiser, word, delivery))
         start = int(generator.integers(CLIP_SAMPLES))
         noise += np.roll(np.pad(spoken, (0, CLIP_SAMPLES - len(spoken))), start)
     return with_power_one(noise)

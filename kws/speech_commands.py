@@ -2,15 +2,18 @@
 
 A folder for each word, ``.wav`` and ``.flac`` clips in it, ``validation_list.txt`` and
 ``testing_list.txt`` beside the folders, or neither: then the official hash of the speaker
-decides. Folders that begin with ``_`` (noise) or ``.`` are no words.
+decides. Folders that begin with ``_`` (noise) or ``.`` are no words, and files that begin with
+``.`` no clips.
 """
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterable, Sequence
+import unicodedata
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from kws.archive import unpack
 from kws.errors import InputError
@@ -18,6 +21,7 @@ from kws.parallel import OnProgress
 from kws.splits import Split, official_split
 
 AUDIO_SUFFIXES = (".wav", ".flac")
+NOISE_FOLDER = "_background_noise_"
 
 _LISTS: dict[str, Split] = {
     "validation_list.txt": "validation",
@@ -25,13 +29,36 @@ _LISTS: dict[str, Split] = {
 }
 
 
+@dataclass(frozen=True, order=True)
+class Part:
+    """One second of a longer recording."""
+
+    start: int
+    """First sample, at 16 kHz."""
+
+    volume: float
+    """What the samples are multiplied by."""
+
+    number: int
+    """Tells it from an equal one."""
+
+
 @dataclass(frozen=True)
 class ClipFile:
-    """One recording of one word: its path under the data folder, with slashes."""
+    """One clip: its path under the data folder, with slashes, and what it is to be heard as."""
 
     name: str
-    word: str
+    label: str
     split: Split
+    part: Part | None = None
+    """None is the clip from its beginning, as it is."""
+
+    @property
+    def title(self) -> str:
+        """The name, and which part of it."""
+        if self.part is None:
+            return self.name
+        return f"{self.name}@{self.part.start}*{self.part.volume:.3f}"
 
 
 @dataclass(frozen=True)
@@ -64,8 +91,8 @@ def locate(data: Path, cache_dir: Path, *, on_progress: OnProgress | None = None
         root = unpack(data, cache_dir, on_progress=on_progress)
     else:
         raise InputError(
-            f"no data at {data}; give a folder or archive in the Speech Commands layout, or "
-            "generate one with: ponas data prepare generated"
+            f"no data at {data}; give a folder or archive in the Speech Commands layout, "
+            "speech-commands-v2 after: ponas data prepare speech-commands-v2, or generated"
         )
     inner = [entry for entry in root.iterdir() if not entry.name.startswith((".", "_"))]
     # Archives often hold one folder that holds everything.
@@ -85,19 +112,25 @@ def list_clips(root: Path, words: Sequence[str]) -> Listing:
     lists = _read_lists(root)
     clips: list[ClipFile] = []
     left_out: list[LeftOut] = []
+    stems: set[str] = set()
     for word in words:
-        entries = _audio_files(_word_folder(root, word))
-        if not entries:
+        found = 0
+        for entry, regular in _audio_files(_word_folder(root, word)):
+            found += 1
+            name = f"{word}/{entry}"
+            if not _is_text(name):
+                left_out.append(LeftOut(repr(name), "its name is not UTF-8"))
+            elif regular:
+                stem = _stem(name)
+                stems.add(stem)
+                clips.append(ClipFile(name, word, _split(entry, stem, lists)))
+            else:
+                left_out.append(LeftOut(name, "not a regular file"))
+        if not found:
             raise InputError(
                 f"the folder of the keyword '{word}' in {root} has no .wav or .flac clip"
             )
-        for entry in entries:
-            name = f"{word}/{entry.name}"
-            if entry.is_file():
-                clips.append(ClipFile(name, word, _split(name, lists)))
-            else:
-                left_out.append(LeftOut(name, "not a regular file"))
-    left_out.extend(_absent(clips, words, lists))
+    left_out.extend(_absent(stems, words, lists))
     clips.sort(key=lambda clip: clip.name)
     return Listing(root, tuple(clips), tuple(left_out))
 
@@ -105,20 +138,45 @@ def list_clips(root: Path, words: Sequence[str]) -> Listing:
 def _word_folder(root: Path, word: str) -> Path:
     folder = root / word
     if re.fullmatch(r"[^/\\._][^/\\]*", word) is None or not folder.is_dir():
-        there = sorted(
-            entry.name
-            for entry in root.iterdir()
-            if entry.is_dir() and not entry.name.startswith((".", "_"))
-        )
         raise InputError(
             f"{root} has no folder for the keyword '{word}'; it has "
-            f"{', '.join(there) or 'no word folders'}; each keyword needs a folder of its name"
+            f"{', '.join(word_folders(root)) or 'no word folders'}; each keyword needs a folder "
+            "of its name; other words are chosen with --labels, all of them with --labels all"
         )
     return folder
 
 
-def _audio_files(folder: Path) -> list[Path]:
-    return [entry for entry in folder.iterdir() if entry.suffix.lower() in AUDIO_SUFFIXES]
+def word_folders(root: Path) -> list[str]:
+    """The names of the word folders under ``root``, sorted; InputError for one that is no text."""
+    names = sorted(
+        entry.name
+        for entry in root.iterdir()
+        if entry.is_dir() and not entry.name.startswith((".", "_"))
+    )
+    for name in names:
+        if not _is_text(name):
+            raise InputError(f"the name of the folder {name!r} in {root} is not UTF-8; rename it")
+    return names
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name, as the system gave it, is made of characters and not of stray bytes."""
+    return name.isascii() or not any("\udc80" <= character <= "\udcff" for character in name)
+
+
+def audio_names(folder: Path) -> list[str]:
+    """The names of the recordings in a folder, sorted."""
+    return sorted(name for name, regular in _audio_files(folder) if regular and _is_text(name))
+
+
+def _audio_files(folder: Path) -> list[tuple[str, bool]]:
+    """Names of recordings, and whether each is a regular file."""
+    with os.scandir(folder) as entries:  # asks for nothing about a file that its folder knows
+        return [
+            (entry.name, entry.is_file())
+            for entry in entries
+            if entry.name.lower().endswith(AUDIO_SUFFIXES) and not entry.name.startswith(".")
+        ]
 
 
 def _read_lists(root: Path) -> dict[str, Split] | None:
@@ -141,16 +199,11 @@ def _read_lists(root: Path) -> dict[str, Split] | None:
     return lists
 
 
-def _split(name: str, lists: dict[str, Split] | None) -> Split:
-    if lists is None:
-        return official_split(PurePosixPath(name).name)
-    return lists.get(_stem(name), "training")
+def _split(file_name: str, stem: str, lists: dict[str, Split] | None) -> Split:
+    return official_split(file_name) if lists is None else lists.get(stem, "training")
 
 
-def _absent(
-    clips: Iterable[ClipFile], words: Sequence[str], lists: dict[str, Split] | None
-) -> list[LeftOut]:
-    found = {_stem(clip.name) for clip in clips}
+def _absent(found: Set[str], words: Sequence[str], lists: dict[str, Split] | None) -> list[LeftOut]:
     return [
         LeftOut(name, f"named in the {split} list, but there is no such file")
         for name, split in sorted((lists or {}).items())
@@ -159,5 +212,13 @@ def _absent(
 
 
 def _stem(name: str) -> str:
-    """A clip's name without its suffix: lists stay right when clips become ``.flac``."""
-    return str(PurePosixPath(name.removeprefix("./")).with_suffix(""))
+    """A clip's name without its suffix: lists stay right when clips become ``.flac``.
+
+    An accented letter may be written as one character or as two, and not alike in a list and in
+    the file's name.
+    """
+    path = name.removeprefix("./")
+    if not path.isascii():
+        path = unicodedata.normalize("NFC", path)
+    stem, _, suffix = path.rpartition(".")
+    return stem if f".{suffix.lower()}" in AUDIO_SUFFIXES else path

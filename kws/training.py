@@ -10,88 +10,23 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from kws.allocator import keep_freed_memory
 from kws.architecture import Architecture
-from kws.augmentation import Augmentation
-from kws.batch_order import BatchOrder, derived_seed
+from kws.batch_order import derived_seed
 from kws.checkpoint import Checkpoint, CurvePoint, load_checkpoint, save_checkpoint
 from kws.errors import InputError, MissingToolError
 from kws.evaluation import Accuracy, accuracy
 from kws.features import FeatureSet
+from kws.kept_weights import KeptWeights, weight_groups
 from kws.module import KeywordNet, to_module
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingSettings:
-    """How a candidate is trained; the defaults are those of the paper's search (section 4).
-
-    Raises:
-        InputError: for a setting out of range.
-
-    """
-
-    learning_rate: float = 1e-3
-    """Of Adam at the beginning."""
-
-    batch: int = 25
-    """Clips an iteration."""
-
-    iterations: int = 8_000
-    """Steps of the optimiser."""
-
-    decay_iterations: int = 10_000
-    """Iterations after which, each time, the rate drops."""
-
-    decay: float = 0.7
-    """Part of the rate that is lost at each drop: 0.7 is a drop by 70 %."""
-
-    curve_iterations: int = 100
-    """Iterations over which the training loss is averaged to one point of the curve."""
-
-    evaluate_iterations: int = 1_000
-    """Iterations between two evaluations for the curve; the last iteration has one in any case."""
-
-    evaluate_at: tuple[int, ...] = ()
-    """Iterations that have an evaluation besides; which ones changes nothing of the weights."""
-
-    bfloat16: bool = False
-    """Whether convolutions compute in bfloat16, with weights and the rest in float32: measured
-    1.5 to 1.9 times the iterations a second on a CPU with AVX-512 BF16, slower without."""
-
-    augmentation: Augmentation = field(default_factory=Augmentation)
-    """How training clips are changed; by default not at all, as in the paper."""
-
-    def __post_init__(self) -> None:
-        if not 0 < self.learning_rate <= 1:
-            raise InputError(
-                f"learning_rate is {self.learning_rate}; above 0 and up to 1 is allowed"
-            )
-        if not 0 <= self.decay < 1:
-            raise InputError(f"decay is {self.decay}; 0 and more, below 1 is allowed")
-        names = (
-            "batch",
-            "iterations",
-            "decay_iterations",
-            "curve_iterations",
-            "evaluate_iterations",
-        )
-        numbers = [(name, getattr(self, name)) for name in names]
-        for name, value in (*numbers, *(("evaluate_at", each) for each in self.evaluate_at)):
-            if type(value) is not int or value < 1:
-                raise InputError(f"{name} is {value!r}; whole numbers from 1 are allowed")
-
-    def rate_at(self, iteration: int) -> float:
-        """The learning rate of an iteration, counted from 0."""
-        return self.learning_rate * (1 - self.decay) ** (iteration // self.decay_iterations)
-
-
-PAPER_FINETUNE = TrainingSettings(learning_rate=5e-4, batch=100, iterations=40_000)
-"""The paper's settings for its seed and for the members of its final front (section 4)."""
+from kws.training_batches import TrainingBatches
+from kws.training_settings import TrainingSettings
 
 
 @dataclass(frozen=True)
@@ -111,7 +46,8 @@ class TrainingResult:
     """In evaluation mode, on the device it was trained on."""
 
     validation: Accuracy
-    """On all of the validation clips, after the last iteration."""
+    """On all of the validation clips, of the network that is kept: that of the last iteration, or
+    of the best evaluation (`TrainingSettings.keep_best`)."""
 
     curve: tuple[CurvePoint, ...]
     """The learning curve."""
@@ -164,6 +100,7 @@ def train(
     settings = settings or TrainingSettings()
     if seed < 0:
         raise InputError(f"a seed is a whole number from 0, got {seed}")
+    keep_freed_memory()
     with _threads(threads):
         run = _Run(architecture, data, settings, seed=seed, device=_device(device))
         if checkpoint is not None and checkpoint.exists():
@@ -217,40 +154,38 @@ class _Run:
         self._seed = seed
         self._began = time.monotonic()
         self._loss_sum = torch.zeros((), device=device)
-        self._features = torch.from_numpy(data.normalised("training"))[:, None].to(device)
-        self._labels = torch.from_numpy(data.labels("training")).to(device)
+        self._batches = TrainingBatches(data, settings, seed=seed, device=device)
         self._validation = (
             torch.from_numpy(data.normalised("validation")).to(device),
             torch.from_numpy(data.labels("validation")).to(device),
         )
-        self._order = BatchOrder(len(self._labels), settings.batch, seed)
         self._module = to_module(
             architecture,
             len(data.words),
             input_shape=(*data.settings.shape, 1),
             seed=derived_seed(seed, "weights"),
         ).to(device)
-        self._optimiser = torch.optim.Adam(
-            self._module.parameters(), lr=settings.learning_rate, fused=True
+        self._kept = KeptWeights(self._module, settings)
+        self._optimiser = torch.optim.AdamW(
+            weight_groups(self._module, settings.weight_decay),
+            lr=settings.learning_rate,
+            fused=True,
         )
         self._module.train()
 
     def step(self) -> None:
         """One iteration, with what belongs to the curve after it."""
         settings = self._settings
-        rows = self._order.rows(self.iteration).to(self._labels.device)
-        batch = self._features.index_select(0, rows)
-        if settings.augmentation != Augmentation():
-            seed = derived_seed(self._seed, "augmentation", self.iteration)
-            batch = settings.augmentation.apply(batch, torch.Generator().manual_seed(seed))
+        batch, labels = self._batches.at(self.iteration)
         for group in self._optimiser.param_groups:
             group["lr"] = settings.rate_at(self.iteration)
         self._optimiser.zero_grad(set_to_none=True)
         with torch.autocast(batch.device.type, torch.bfloat16, enabled=settings.bfloat16):
-            logits = self._module(batch.contiguous(memory_format=torch.channels_last))
-        loss = nn.functional.cross_entropy(logits.float(), self._labels.index_select(0, rows))
+            logits = self._module(batch)
+        loss = nn.functional.cross_entropy(logits.float(), labels)
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimiser.step()
+        self._kept.follow()
         self._loss_sum += loss.detach()
         self.iteration += 1
         self._extend_curve()
@@ -263,6 +198,7 @@ class _Run:
             seconds=time.monotonic() - self._began,
             module=self._module.state_dict(),
             optimiser=self._optimiser.state_dict(),
+            kept=self._kept.state(),
             loss_sum=self._loss_sum,
             curve=tuple(self.curve),
         )
@@ -274,15 +210,17 @@ class _Run:
         self._began = time.monotonic() - checkpoint.seconds
         self._module.load_state_dict(checkpoint.module)
         self._optimiser.load_state_dict(checkpoint.optimiser)
-        self._loss_sum = checkpoint.loss_sum.to(self._labels.device)
+        self._kept.restore(checkpoint.kept)
+        self._loss_sum = checkpoint.loss_sum.to(self._loss_sum.device)
 
     def result(self) -> TrainingResult:
         """The outcome, after the last iteration."""
-        validation = self.curve[-1].validation
-        if validation is None:
+        last = self.curve[-1].validation
+        if last is None:
             raise AssertionError("the last point of a curve has an evaluation")
+        module, validation = self._kept.result(last)
         return TrainingResult(
-            module=self._module.eval(),
+            module=module.eval(),
             validation=validation,
             curve=tuple(self.curve),
             iterations=self.iteration,
@@ -297,7 +235,10 @@ class _Run:
         if not evaluated and self.iteration % settings.curve_iterations:
             return
         since = self.iteration - (self.curve[-1].iteration if self.curve else 0)
-        validation = accuracy(self._module, *self._validation) if evaluated else None
+        validation = None
+        if evaluated:
+            validation = accuracy(self._kept.module, *self._validation)
+            self._kept.evaluated(validation)
         self.curve.append(CurvePoint(self.iteration, float(self._loss_sum) / since, validation))
         self._loss_sum.zero_()
 

@@ -78,15 +78,16 @@ def make_table() -> None:
     predicted = _predicted_ms(left)
     from costmodel.operations import flops
     from kws.architecture import to_network
-    from kws.training import TrainingSettings, train
-    from kws.words import KEYWORDS
+    from kws.labels import TEN
+    from kws.training import train
+    from kws.training_settings import TrainingSettings
     from tools.console import stages
     from tools.speech import GENERATED, load
 
     settings = TrainingSettings(iterations=ITERATIONS)
     TABLE.parent.mkdir(exist_ok=True)
     with stages() as shown, TABLE.open("a") as file:
-        data = load(GENERATED, KEYWORDS, shown)
+        data = load(GENERATED, TEN, shown)
         for number, (parameters, latency_ms) in enumerate(zip(left, predicted, strict=True), 1):
             architecture = architecture_of(parameters)
             result = train(architecture, data, settings, seed=TRAINING_SEED, threads=1)

@@ -19,7 +19,7 @@ from pathlib import Path
 from statistics import median
 
 from kws.architecture import Architecture, parameters_of
-from kws.words import KEYWORDS
+from kws.labels import TEN
 from search.errors import StudyError
 from search.executors.contract import Executor
 from search.executors.inline import InlineExecutor
@@ -59,7 +59,7 @@ def main() -> None:
     hasty = quick(__doc__)
     rounds, trainings, iterations = (1, 2, 20) if hasty else (3, 8, 100)
     with stages() as shown:
-        data = load(GENERATED, KEYWORDS, shown)
+        data = load(GENERATED, TEN, shown)
     recipe = Recipe(learning_rate=1e-3, batch=25, drop_every=SEARCH_DROP_EVERY)
     turns: dict[str, list[Turn]] = {name: [] for name in WAYS}
     with tempfile.TemporaryDirectory() as folder:

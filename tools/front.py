@@ -9,10 +9,10 @@ from costmodel.estimate import Estimate, Estimator
 from costmodel.measure import measure_networks
 from costmodel.network import Network
 from costmodel.profile import Profile
-from kws.architecture import SEED, Architecture, to_network
+from kws.architecture import SEED, Architecture
 from search.recorder import StudyRecorder
 from search.study import FineTuned, Study, Trial
-from tools.job import MEASURED
+from tools.job import MEASURED, networks_of
 from tools.places import open_runner
 from tools.task import ERROR, architecture_of
 
@@ -51,7 +51,16 @@ def members(study: Study, estimator: Estimator) -> tuple[Member, ...]:
     """The front's members by latency, with what the study knows of each."""
     tuned = {each.trial: each for each in study.finetuned() if each.state == "finished"}
     measured: Mapping[str, float] = study.annotation(MEASURED) or {}
-    rows = [_member(trial, tuned.get(trial.number), measured, estimator) for trial in study.front()]
+    network = networks_of(study)
+    rows = [
+        _member(
+            trial,
+            tuned.get(trial.number),
+            measured,
+            estimator.estimate(network(architecture_of(trial.parameters))),
+        )
+        for trial in study.front()
+    ]
     return tuple(sorted(rows, key=lambda row: row.latency_ms))
 
 
@@ -62,10 +71,11 @@ def seed_member(study: Study, estimator: Estimator) -> Member:
         t for t in study.trials()
         if t.state == "finished" and architecture_of(t.parameters) == SEED
     ]  # fmt: skip
+    estimate = estimator.estimate(networks_of(study)(SEED))
     if tried:
         tuned = {each.trial: each for each in study.finetuned() if each.state == "finished"}
-        return _member(tried[0], tuned.get(tried[0].number), measured, estimator)
-    return _row(SEED, None, None, None, measured, estimator)
+        return _member(tried[0], tuned.get(tried[0].number), measured, estimate)
+    return _row(SEED, None, None, None, measured, estimate)
 
 
 def measure_front(
@@ -73,7 +83,8 @@ def measure_front(
 ) -> Mapping[str, float]:
     """Times the front and the seed on the device in one run, and keeps the times in the study."""
     architectures = [SEED, *(architecture_of(trial.parameters) for trial in study.front())]
-    networks = {str(a): to_network(a) for a in architectures}
+    network = networks_of(study)
+    networks = {str(a): network(a) for a in architectures}
     times = measure_on_device(networks, estimator, profile)
     study.annotate(MEASURED, times)
     return times
@@ -92,10 +103,10 @@ def _member(
     trial: Trial,
     tuned: FineTuned | None,
     measured: Mapping[str, float],
-    estimator: Estimator,
+    estimate: Estimate,
 ) -> Member:
     architecture = architecture_of(trial.parameters)
-    return _row(architecture, trial, trial.values[ERROR], tuned, measured, estimator)
+    return _row(architecture, trial, trial.values[ERROR], tuned, measured, estimate)
 
 
 def _row(
@@ -104,9 +115,8 @@ def _row(
     error: float | None,
     tuned: FineTuned | None,
     measured: Mapping[str, float],
-    estimator: Estimator,
+    estimate: Estimate,
 ) -> Member:
-    estimate = estimator.estimate(to_network(architecture))
     values = tuned.values if tuned is not None else {}
     return Member(
         architecture=str(architecture),

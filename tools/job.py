@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kws.architecture import Bounds
+from kws.architecture import Architecture, Bounds, to_network
+from kws.augmentation import AUGMENTATIONS
 from kws.errors import InputError
 from search.algorithm import Outcome, run
 from search.creation import create_study
@@ -24,6 +27,7 @@ from tools.recipe import (
     SEARCH_DROP_EVERY,
     TUNING,
     Recipe,
+    modern,
     tuning_parameters,
     tuning_start,
 )
@@ -38,12 +42,15 @@ from tools.task import (
 
 if TYPE_CHECKING:
     from costmodel.estimate import Estimator
+    from costmodel.network import Network
     from costmodel.profile import Profile
     from kws.features import FeatureSet
 
 MEASURED = "measured_ms"
 """Annotation of a study: architecture -> milliseconds on the device, the seed's included."""
-FORMAT = 1
+FORMAT = 2
+_READABLE = (1, 2)
+"""Of format 1, that of version 0.1, the one setting that is gone is left out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +62,9 @@ class Request:
     objective: str
     """``latency`` or ``flops``: the cost beside the error."""
     data: str
-    """Folder or archive in the Speech Commands layout, or ``generated``."""
+    """Folder or archive in the Speech Commands layout, a published set, or ``generated``."""
+    labels: str = "ten"
+    """What is told apart; see `kws.labels.parse_labels`."""
     candidates: int
     """Candidates trained in all phases together."""
     initial: int | None = None
@@ -100,8 +109,12 @@ class Request:
     """CPU threads of a training; None shares the cores among those at a time."""
     bfloat16: bool = False
     """Whether convolutions train in bfloat16."""
-    time_shift_frames: int = 0
-    """Augmentation: clips are shifted by up to this many frames."""
+    augmentation: str = "none"
+    """How a candidate's training clips are changed; see `kws.augmentation.AUGMENTATIONS`."""
+    finetune_augmentation: str = "sound"
+    """The same in fine-tuning."""
+    finetune_schedule: str = "modern"
+    """``paper`` or ``modern``: how the rate falls in fine-tuning, and what else there is."""
 
 
 @dataclass(frozen=True)
@@ -113,11 +126,15 @@ class Job:
     estimator: Estimator
     data: FeatureSet
 
+    def network(self, architecture: Architecture) -> Network:
+        """An architecture with as many outputs as there are labels."""
+        return to_network(architecture, classes=len(self.data.words))
+
     def costs(self) -> list[Objective]:
         """What is minimised beside the error."""
         if self.request.objective == "flops":
-            return [flops_objective()]
-        return [latency_objective(self.estimator)]
+            return [flops_objective(self.network)]
+        return [latency_objective(self.estimator, self.network)]
 
     def constraints(self) -> tuple[Constraint, ...]:
         """What candidates must hold to. Raises InputError for a bound on what is not minimised."""
@@ -131,18 +148,18 @@ class Job:
     def speech_task(self, models: Path, threads: int | None) -> SpeechTask:
         """The training of candidates; fine-tuned models are saved in ``models``."""
         request = self.request
-        finetune = Recipe(
+        search = Recipe(
             learning_rate=request.learning_rate,
-            batch=request.finetune_batch,
-            drop_every=FINETUNE_DROP_EVERY,
+            batch=request.batch,
+            drop_every=SEARCH_DROP_EVERY,
             bfloat16=request.bfloat16,
-            time_shift_frames=request.time_shift_frames,
+            augmentation=AUGMENTATIONS[request.augmentation],
         )
         return SpeechTask(
             data=self.data,
             costs=tuple(cost.spec for cost in self.costs()),
-            search=replace(finetune, batch=request.batch, drop_every=SEARCH_DROP_EVERY),
-            finetune=finetune if request.finetune_iterations else None,
+            search=search,
+            finetune=_finetune(search, request) if request.finetune_iterations else None,
             models=models,
             constraints=self.constraints(),
             device=request.device,
@@ -150,14 +167,25 @@ class Job:
         )
 
 
+def _finetune(search: Recipe, request: Request) -> Recipe:
+    recipe = replace(
+        search,
+        batch=request.finetune_batch,
+        drop_every=FINETUNE_DROP_EVERY,
+        augmentation=AUGMENTATIONS[request.finetune_augmentation],
+    )
+    return modern(recipe) if request.finetune_schedule == "modern" else recipe
+
+
 def open_job(request: Request, stages: Stages) -> Job:
     """Reads profile and data. Raises InputError of the room concerned."""
-    from kws.words import KEYWORDS
+    from kws.labels import parse_labels
     from tools.places import open_estimator, profile_store
     from tools.speech import load
 
+    labels = parse_labels(request.labels)
     profile = profile_store().get(request.profile)
-    return Job(request, profile, open_estimator(profile), load(request.data, KEYWORDS, stages))
+    return Job(request, profile, open_estimator(profile), load(request.data, labels, stages))
 
 
 def create(job: Job, path: Path) -> StudyRecorder:
@@ -244,15 +272,22 @@ def models_dir(study: Path) -> Path:
 def request_of(study: Study) -> Request:
     """What the study was asked for. Raises InputError where another program made it."""
     metadata = study.metadata
-    if metadata.get("format") != FORMAT:
+    if metadata.get("format") not in _READABLE:
         raise InputError(
             f"study {study.path} is not of this command's making (format "
             f"{metadata.get('format')}, here {FORMAT}); start a new one at another path"
         )
     values = dict(metadata["request"])
+    values.pop("time_shift_frames", None)
     for name in ("first_kernel", "later_kernel"):
         values[name] = tuple(values[name])
     return Request(**values)
+
+
+def networks_of(study: Study) -> Callable[[Architecture], Network]:
+    """Makes networks of the study's architectures, with as many outputs as it has labels."""
+    words = study.metadata["data"]["words"]
+    return functools.partial(to_network, classes=len(words))
 
 
 def _data_facts(data: FeatureSet) -> dict[str, Any]:

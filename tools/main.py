@@ -10,7 +10,8 @@ import sys
 import click
 
 COMMANDS = (
-    "profiles", "calibrate", "estimate", "search", "compare", "measure", "report", "trials", "data"
+    "profiles", "calibrate", "estimate", "search", "compare", "measure", "report", "trials",
+    "data", "evaluate", "spot", "export", "quantize",
 )  # fmt: skip
 """In the order of the help text; each is ``command`` in ``tools.commands.<name>``."""
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
+from kws.augmentation import Augmentation
 from search.space import Choice, Parameter, Value
 
 if TYPE_CHECKING:
-    from kws.training import TrainingSettings
+    from kws.training_settings import Schedule, TrainingSettings
 
 RATE, BATCH, SHARE, DROP = "rate", "batch", "iterations_share", "drop_every"
 TUNING = (RATE, BATCH, SHARE, DROP)
@@ -21,6 +22,9 @@ never reach the paper's 10,000, and end several points lower without a drop."""
 
 FINETUNE_DROP_EVERY = 0.25
 """The paper's 40,000 iterations drop the rate every 10,000; shorter ones as often in all."""
+
+MODERN_RATE = 3.0
+"""Of the modern schedule's rate to the paper's: it is at its height for a moment alone."""
 
 CURVE_POINTS = 20
 """Reported of a training: enough for its curve and for a bar that moves."""
@@ -76,10 +80,20 @@ class Recipe:
     """Clips an iteration."""
     drop_every: float
     """Share of the iterations after which, each time, the rate drops; 1 for never."""
+    schedule: Schedule = "steps"
+    """With ``cosine`` the rate falls all the time and `drop_every` means nothing."""
+    warm_up: float = 0.0
+    """Share of the iterations over which the rate rises from nothing."""
+    weight_decay: float = 0.0
+    """Share of a weight that goes with each iteration, times the rate."""
+    averaging: float = 0.0
+    """Share of the iterations over which weights are averaged; 0 for not at all."""
+    evaluations: int = 1
+    """How often a network is evaluated in its training; of several the best is kept."""
     bfloat16: bool = False
     """Whether convolutions train in bfloat16."""
-    time_shift_frames: int = 0
-    """Augmentation: clips are shifted by up to this many frames."""
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    """How training clips are changed."""
 
     def settings(
         self, iterations: int, parameters: Mapping[str, Value], shares: Sequence[float] = ()
@@ -92,24 +106,46 @@ class Recipe:
             shares: Shares of the training after which there is an evaluation.
 
         """
-        from kws.augmentation import Augmentation
-        from kws.training import TrainingSettings
+        from kws.training_settings import TrainingSettings
 
         batch = int(parameters.get(BATCH, self.batch))
         clips = iterations * self.batch * float(parameters.get(SHARE, 1.0))
         length = max(1, round(clips / batch))
         drop_every = float(parameters.get(DROP, self.drop_every))
+        averaged = self.averaging * length
         return TrainingSettings(
             learning_rate=float(parameters.get(RATE, self.learning_rate)),
             batch=batch,
             iterations=length,
+            schedule=self.schedule,
             decay_iterations=max(1, round(drop_every * length)),
-            evaluate_iterations=length,
+            warm_up_iterations=min(round(self.warm_up * length), length - 1),
+            weight_decay=self.weight_decay,
+            averaging=1 - 1 / averaged if averaged > 1 else 0.0,
+            keep_best=self.evaluations > 1,
+            evaluate_iterations=max(1, length // self.evaluations),
             evaluate_at=tuple(after(share, length) for share in shares),
             curve_iterations=max(1, length // CURVE_POINTS),
             bfloat16=self.bfloat16,
-            augmentation=Augmentation(time_shift_frames=self.time_shift_frames),
+            augmentation=self.augmentation,
         )
+
+
+def modern(recipe: Recipe) -> Recipe:
+    """The same recipe with what training has learned since the paper, for fine-tuning.
+
+    Warm-up and cosine, weight decay, averaged weights, the best of several evaluations. Compared
+    with the paper's steps by ``python -m tools.bench_training``.
+    """
+    return replace(
+        recipe,
+        learning_rate=min(1.0, recipe.learning_rate * MODERN_RATE),
+        schedule="cosine",
+        warm_up=0.05,
+        weight_decay=0.05,
+        averaging=0.02,
+        evaluations=20,
+    )
 
 
 def after(share: float, iterations: int) -> int:

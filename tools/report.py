@@ -12,12 +12,11 @@ from boltons.fileutils import atomic_save
 
 from costmodel.estimate import Estimate, Estimator
 from costmodel.profile import Profile
-from kws.architecture import to_network
 from search.study import Phase, Study, Trial
 from tools import page_data as page
 from tools.calibration import card_line
 from tools.front import Member, members, seed_member
-from tools.job import MEASURED, Request, request_of
+from tools.job import MEASURED, Request, networks_of, request_of
 from tools.task import ERROR, architecture_of
 
 
@@ -117,7 +116,7 @@ def _trial(
 ) -> page.Trial:
     architecture = architecture_of(trial.parameters)
     member = front.get(trial.number)
-    estimate = member.estimate if member else estimator.estimate(to_network(architecture))
+    estimate = member.estimate if member else estimator.estimate(networks_of(study)(architecture))
     common = _fields(str(architecture), estimate, with_kernels=member is not None)
     return page.Trial(
         **common,

@@ -1,8 +1,7 @@
-"""The speech set that a person names: a folder, an archive, or `generated`."""
+"""The speech set that a person names: a folder, an archive, a published set, or `generated`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from tools.places import cache_dir
 
 if TYPE_CHECKING:
     from kws.features import FeatureSet
+    from kws.labels import LabelSet
 
 GENERATED = "generated"
 GENERATED_CLIPS = 4000
@@ -23,7 +23,15 @@ def generated_folder(clips: int = GENERATED_CLIPS, seed: int = GENERATED_SEED) -
 
 
 def locate(data: str, stages: Stages) -> Path:
-    """The folder or archive of ``data``; `generated` is made where it is missing."""
+    """The folder or archive of ``data``; `generated` is made where it is missing.
+
+    Raises InputError for a published set that has not been fetched: that takes long, and is done
+    only where it is asked for.
+    """
+    from kws.published import PUBLISHED, fetched_folder
+
+    if data in PUBLISHED:
+        return fetched_folder(PUBLISHED[data], cache_dir())
     if data != GENERATED:
         return Path(data).expanduser().resolve()
     from kws.generated_speech import generate
@@ -36,21 +44,26 @@ def locate(data: str, stages: Stages) -> Path:
     )
 
 
-def load(data: str, keywords: Sequence[str], stages: Stages) -> FeatureSet:
+def load(data: str, labels: LabelSet, stages: Stages) -> FeatureSet:
     """The features of ``data``, from the cache where they have been computed before.
 
-    Clips that are left out are named, one line each (the first ten).
+    Clips that are left out are named, one line each (the first ten); what else was done to clips
+    is counted, but for zeros at the end of short ones, which Speech Commands has by the thousand.
     """
+    from kws.audio import PADDED
     from kws.features import prepare
 
     found = prepare(
         locate(data, stages),
         cache_dir=cache_dir(),
-        keywords=tuple(keywords),
+        labels=labels,
         on_progress=lambda done, total: stages.update("computing MFCC", done, total),
     )
     for left_out in found.left_out[:10]:
         stages.line(f"left out {left_out.name}: {left_out.reason}")
     if len(found.left_out) > 10:
         stages.line(f"left out {len(found.left_out) - 10} more clips; see: ponas data info {data}")
+    for what, count in found.adjusted.items():
+        if what != PADDED:
+            stages.line(f"{what}: {count} clips")
     return found

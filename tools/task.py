@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -201,26 +201,28 @@ class SpeechTask:
         )
 
 
-def latency_objective(estimator: Estimator) -> Objective:
+MakeNetwork = Callable[[Architecture], Network]
+"""From an architecture to the network that is lowered: with the outputs that the labels need."""
+
+
+def latency_objective(estimator: Estimator, network: MakeNetwork = to_network) -> Objective:
     """Predicted latency on the profile's device."""
     return Objective(
         name=latency_name(estimator.profile.name),
         unit="ms",
-        evaluate=lambda parameters, _: estimator.latency_ms(
-            to_network(architecture_of(parameters))
-        ),
+        evaluate=lambda parameters, _: estimator.latency_ms(network(architecture_of(parameters))),
         needs_training=False,
         origin=f"profile {estimator.profile.name} {estimator.profile.digest}",
     )
 
 
-def flops_objective() -> Objective:
+def flops_objective(network: MakeNetwork = to_network) -> Objective:
     """Operations by the paper's Equation 1."""
     return Objective(
         name=FLOPS,
         unit="operations",
         evaluate=lambda parameters, _: float(
-            operations.flops(to_network(architecture_of(parameters)))
+            operations.flops(network(architecture_of(parameters)))
         ),
         needs_training=False,
         origin="Equation 1",

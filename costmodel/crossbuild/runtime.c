@@ -72,7 +72,9 @@ const char *raised_error(void) {
 
 #if defined(__arm__)
 /* LLVM divides with these where a triple of three parts (armv7l-linux-gnueabihf) hides the EABI
- * from it and the core has no instruction to divide (Cortex-A9); zig's library has __aeabi_*. */
-int32_t __divsi3(int32_t a, int32_t b) { return a / b; }
-uint32_t __udivsi3(uint32_t a, uint32_t b) { return a / b; }
+ * from it and the core has no instruction to divide (Cortex-A9); zig's library has __aeabi_*. That
+ * of GCC has these too. */
+#define WEAK __attribute__((weak))
+WEAK int32_t __divsi3(int32_t a, int32_t b) { return a / b; }
+WEAK uint32_t __udivsi3(uint32_t a, uint32_t b) { return a / b; }
 #endif

@@ -81,12 +81,17 @@ class Toolchain:
 
     def cc(self, platform: Platform, arguments: Sequence[str]) -> None:
         """Runs zig's C compiler for ``platform``; DeviceError with its first error."""
-        _zig_version()
         headers = str(files(__package__))
-        command = [
-            *[sys.executable, "-m", "ziglang", "cc", "-target", platform.zig_target],
-            *[*_FLAGS, "-I", headers, *arguments],
-        ]
+        words = ["cc", "-target", platform.zig_target, *_FLAGS, "-I", headers, *arguments]
+        self._zig(words, f"for {platform.name}")
+
+    def archive(self, objects: Sequence[str], output: Path) -> None:
+        """Makes the static library ``output`` of ``objects``; DeviceError as `cc`."""
+        self._zig(["ar", "rcsD", str(output), *objects], output.name)
+
+    def _zig(self, words: Sequence[str], what: str) -> None:
+        _zig_version()
+        command = [sys.executable, "-m", "ziglang", *words]
         with TemporaryDirectory() as scratch:
             places = {
                 "ZIG_GLOBAL_CACHE_DIR": str(self.cache / "zig"),  # libc
@@ -98,9 +103,9 @@ class Toolchain:
                     errors="replace", timeout=_SECONDS, check=False,
                 )  # fmt: skip
             except (OSError, subprocess.TimeoutExpired) as error:
-                raise DeviceError(f"zig did not build for {platform.name}: {error}") from error
+                raise DeviceError(f"zig did not build {what}: {error}") from error
         if done.returncode:
-            raise DeviceError(f"zig cannot build for {platform.name}: {_reason(done.stderr)}")
+            raise DeviceError(f"zig cannot build {what}: {_reason(done.stderr)}")
 
 
 def _zig_version() -> str:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from kws.audio import read_clip
+from kws.audio import length_of, read_clip
 from kws.errors import InputError
 
 
@@ -61,6 +61,32 @@ def test_of_a_long_clip_the_first_second_is_read(tmp_path):
     np.testing.assert_allclose(clip.samples, tone(16000), atol=1e-3)
 
 
+def test_of_an_hour_a_second_is_read(tmp_path):
+    soundfile.write(tmp_path / "a.wav", tone(16000), 16000, subtype="PCM_16")
+    header = bytearray((tmp_path / "a.wav").read_bytes())
+    seconds, place = 3600, header.index(b"data") + 4
+    header[place : place + 4] = (32000 * seconds).to_bytes(4, "little")
+    header[4:8] = (32000 * seconds + place - 4).to_bytes(4, "little")
+    with (tmp_path / "a.wav").open("wb") as file:
+        file.write(header)
+        file.truncate(place + 4 + 32000 * seconds)
+    clip = read_clip(tmp_path / "a.wav")
+    assert clip.adjustments == ("cut to one second",)
+    np.testing.assert_allclose(clip.samples, tone(16000), atol=1e-3)
+    assert length_of(tmp_path / "a.wav") == 16000 * seconds
+
+
+@pytest.mark.parametrize(("rate_hz", "atol"), [(16000, 1e-3), (8000, 0.02), (44100, 0.02)])
+def test_a_second_from_the_middle_is_that_of_the_whole(tmp_path, rate_hz, atol):
+    soundfile.write(tmp_path / "a.wav", tone(rate_hz, 3), rate_hz)
+    assert length_of(tmp_path / "a.wav") == 48000
+    middle = read_clip(tmp_path / "a.wav", start=17600).samples
+    np.testing.assert_allclose(middle[500:-500], tone(16000, 3)[18100:33100], atol=atol)
+    end = read_clip(tmp_path / "a.wav", start=40000)
+    assert "padded to one second" in end.adjustments
+    assert not end.samples[8010:].any()
+
+
 def write_bytes(path, content):
     path.write_bytes(content)
 
@@ -83,3 +109,6 @@ def test_a_broken_clip_says_why(tmp_path, write, message):
     write(tmp_path / "a.wav")
     with pytest.raises(InputError, match=message):
         read_clip(tmp_path / "a.wav")
+    if message in ("unreadable", "empty: it has no samples", "sample rate of 10 Hz"):
+        with pytest.raises(InputError, match=message):
+            length_of(tmp_path / "a.wav")

@@ -22,6 +22,7 @@ def saved(tmp_path):
         seconds=1.5,
         module={"weight": torch.arange(3.0)},
         optimiser={"state": {0: {"step": torch.tensor(7.0)}}},
+        kept={"average": None, "best": None},
         loss_sum=torch.tensor(0.5),
         curve=curve,
     )
@@ -47,7 +48,7 @@ def test_an_older_checkpoint_survives_a_write_that_fails(saved):
             raise OSError(28, "No space left on device")
 
     with pytest.raises(OSError, match="No space left"):
-        save_torch(path, {"version": 1, "module": Unsaveable(), "curve": checkpoint.curve})
+        save_torch(path, {"version": 2, "module": Unsaveable(), "curve": checkpoint.curve})
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]
 

@@ -1,6 +1,8 @@
 import os
+import pickle
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ import kws.features
 from kws.audio import read_clip
 from kws.errors import InputError, StorageError
 from kws.features import prepare
+from kws.labels import ALL, LabelSet
 from kws.mfcc import MfccSettings, mfcc
 from kws.words import KEYWORDS
 
@@ -31,7 +34,11 @@ def small_set(tmp_path):
 
 
 def prepare_small(root, **changes):
-    arguments = {"cache_dir": root.parent / "cache", "keywords": ["yes", "no"], "workers": 1}
+    arguments = {
+        "cache_dir": root.parent / "cache",
+        "labels": LabelSet(("yes", "no")),
+        "workers": 1,
+    }
     return prepare(root, **{**arguments, **changes})
 
 
@@ -122,10 +129,10 @@ def test_changed_content_of_the_same_size_and_time_is_computed_again(small_set, 
 
 
 @pytest.mark.usefixtures("in_process")
-def test_other_settings_keywords_and_lists_are_other_features(small_set):
+def test_other_settings_labels_and_lists_are_other_features(small_set):
     digests = {
         prepare_small(small_set).digest,
-        prepare_small(small_set, keywords=["no", "yes"]).digest,
+        prepare_small(small_set, labels=LabelSet(("no", "yes"))).digest,
         prepare_small(small_set, settings=MfccSettings(coefficients=20)).digest,
     }
     (small_set / "testing_list.txt").write_text("yes/d_nohash_0.wav\nno/d_nohash_0.wav\n")
@@ -179,27 +186,53 @@ def test_a_keyword_of_which_no_clip_can_be_read_is_refused(small_set):
     for clip in (small_set / "no").iterdir():
         clip.write_bytes(b"broken")
     with pytest.raises(
-        InputError, match=r"keyword 'no' to train on; 6 clips were left out, the first: no/a_nohash"
+        InputError,
+        match=r"keyword 'no' to train on .*; 6 clips were left out, the first: no/a_nohash",
     ):
         prepare_small(small_set)
 
 
-def test_a_missing_keyword_is_refused_by_name(small_set):
-    with pytest.raises(InputError, match="no folder for the keyword 'up'"):
-        prepare_small(small_set, keywords=["yes", "no", "up"])
-
-
-@pytest.mark.parametrize(
-    ("keywords", "message"),
-    [(["yes"], "at least 2 keywords"), (["yes", "no", "yes"], "'yes' is given 2 times")],
-)
-def test_impossible_keywords_are_refused(small_set, keywords, message):
-    with pytest.raises(InputError, match=message):
-        prepare_small(small_set, keywords=keywords)
+@pytest.mark.usefixtures("in_process")
+def test_a_users_own_words_with_any_names_are_labels(small_set):
+    (small_set / "no").rename(small_set / "Grüß Gott")
+    for name in ("validation_list.txt", "testing_list.txt"):
+        text = (small_set / name).read_text(encoding="utf-8")
+        (small_set / name).write_text(text.replace("no/", "Grüß Gott/"), encoding="utf-8")
+    data = prepare_small(small_set, labels=ALL)
+    assert data.words == ("Grüß Gott", "yes")
+    assert data.labels("testing").tolist() == [0, 1]
+    assert data.splits["testing"].names[0] == "Grüß Gott/f_nohash_0.wav"
 
 
 @pytest.mark.usefixtures("in_process")
-@pytest.mark.parametrize("damage", ["features.json", "training_features.npy", "testing_labels.npy"])
+def test_a_word_of_three_clips_is_used_where_one_can_be_trained_on(small_set):
+    for speaker in "bcd":
+        (small_set / "no" / f"{speaker}_nohash_0.wav").unlink()
+    labels = prepare_small(small_set).labels("training").tolist()
+    assert (labels.count(0), labels.count(1)) == (4, 1)
+    (small_set / "no" / "a_nohash_0.wav").unlink()
+    with pytest.raises(InputError, match=r"'no' to train on \(2 are in other splits\); add some"):
+        prepare_small(small_set)
+
+
+@pytest.mark.usefixtures("in_process")
+def test_clips_that_a_list_names_and_nobody_has_are_told(small_set):
+    with (small_set / "testing_list.txt").open("a") as file:
+        file.write("yes/gone_nohash_0.wav\n")
+    (missing,) = prepare_small(small_set).left_out
+    assert missing.name == "yes/gone_nohash_0"
+    assert "named in the testing list, but there is no such file" in missing.reason
+
+
+def test_a_missing_keyword_is_refused_by_name(small_set):
+    with pytest.raises(InputError, match="no folder for the keyword 'up'"):
+        prepare_small(small_set, labels=LabelSet(("yes", "no", "up")))
+
+
+@pytest.mark.usefixtures("in_process")
+@pytest.mark.parametrize(
+    "damage", ["features.json", "training_features.npy", "testing_labels.npy", "training_audio.npy"]
+)
 def test_a_damaged_cache_is_refused_by_folder(small_set, damage):
     data = prepare_small(small_set)
     file = small_set.parent / "cache" / "features" / data.digest / damage
@@ -230,3 +263,54 @@ def test_human_speech_is_prepared_once_and_loaded_fast(human_speech, tmp_path_fa
     assert prepare(human_speech, cache_dir=cache).digest == data.digest
     assert time.monotonic() - began < 1.0
     assert Path(cache, "features", data.digest).is_dir()
+
+
+def test_the_samples_of_each_clip_are_kept_beside_its_features(feature_set, generated_set):
+    for split, part in feature_set.splits.items():
+        audio = feature_set.audio(split)
+        assert audio.shape == (len(part.labels), 16000)
+        assert isinstance(audio, np.memmap)
+        for row in (0, len(audio) // 2, len(audio) - 1):
+            expected, _ = soundfile.read(generated_set / part.names[row], dtype="int16")
+            assert np.array_equal(audio[row], expected)
+
+
+@pytest.mark.usefixtures("in_process")
+def test_samples_stay_with_their_features_where_clips_are_left_out(small_set):
+    for name in ("no/b", "yes/a", "yes/e"):
+        (small_set / f"{name}_nohash_0.wav").write_bytes(b"not a sound")
+    data = prepare_small(small_set)
+    for split, part in data.splits.items():
+        assert len(data.audio(split)) == len(part.names) > 0
+        for row, name in enumerate(part.names):
+            samples = data.audio(split)[row] / np.float32(32768)
+            np.testing.assert_allclose(part.features[row], mfcc(samples), rtol=1e-4, atol=1e-3)
+            expected, _ = soundfile.read(small_set / name, dtype="int16")
+            assert np.array_equal(data.audio(split)[row], expected)
+
+
+@pytest.mark.usefixtures("in_process")
+def test_samples_of_a_split_without_clips_are_none(small_set):
+    (small_set / "testing_list.txt").write_text("")
+    assert prepare_small(small_set).audio("testing").shape == (0, 16000)
+
+
+def test_samples_are_not_carried_to_another_process(feature_set):
+    whole = sum(feature_set.audio(split).nbytes for split in feature_set.splits)
+    plain = {s: replace(p, features=p.features[:1]) for s, p in feature_set.splits.items()}
+    sent = pickle.dumps(replace(feature_set, splits=plain))
+    assert len(sent) < whole / 50
+    for split in feature_set.splits:
+        assert np.array_equal(pickle.loads(sent).audio(split), feature_set.audio(split))  # noqa: S301
+
+
+def test_a_set_without_samples_says_so(feature_set):
+    part = replace(feature_set.splits["testing"], audio=None)
+    with pytest.raises(InputError, match="features alone"):
+        replace(feature_set, splits={"testing": part}).audio("testing")
+
+
+def test_samples_that_are_on_another_machine_are_refused_by_path(feature_set, tmp_path):
+    part = replace(feature_set.splits["testing"], audio=tmp_path / "gone" / "testing_audio.npy")
+    with pytest.raises(InputError, match="samples of the testing clips cannot be read"):
+        replace(feature_set, splits={"testing": part}).audio("testing")

@@ -1,10 +1,11 @@
 import os
 from collections import Counter
+from hashlib import sha1
 
 import pytest
 
 from kws.errors import InputError
-from kws.speech_commands import LeftOut, list_clips, locate
+from kws.speech_commands import LeftOut, list_clips, locate, word_folders
 from kws.splits import official_split
 from kws.words import KEYWORDS
 
@@ -31,6 +32,19 @@ def test_without_lists_the_official_hash_splits(layout):
         assert clip.split == official_split(clip.name.split("/")[1])
 
 
+def test_a_name_without_a_speaker_is_hashed_whole_as_the_official_rule_does(layout):
+    names = [f"recording {number}.wav" for number in range(40)]
+    for name in names:
+        (layout / "yes" / name).touch()
+    found = {c.name: c.split for c in list_clips(layout, ["yes"]).clips if "recording" in c.name}
+    for name in names:
+        digest = sha1(name.encode()).hexdigest()  # noqa: S324 - the published rule
+        percent = int(digest, 16) % 2**27 * (100 / (2**27 - 1))
+        expected = "validation" if percent < 10 else "testing" if percent < 20 else "training"
+        assert found[f"yes/{name}"] == expected
+    assert set(found.values()) == {"training", "validation", "testing"}
+
+
 def test_lists_decide_where_they_are_there_also_for_converted_clips(layout):
     (layout / "no" / "00000001_nohash_0.wav").rename(layout / "no" / "00000001_nohash_0.flac")
     write_lists(layout, ["yes/00000000_nohash_0.wav"], ["no/00000001_nohash_0.wav", ""])
@@ -46,6 +60,31 @@ def test_listed_clips_that_are_not_there_are_reported(layout):
     assert missing == LeftOut(
         "yes/feed_nohash_0", "named in the validation list, but there is no such file"
     )
+
+
+def test_an_accented_name_in_a_list_is_found_however_it_is_written(layout):
+    (layout / "Grüß Gott").mkdir()
+    (layout / "Grüß Gott" / "Zo\u0308e 1.wav").touch()  # o and a dieresis: as another system writes
+    (layout / "Grüß Gott" / "Zöe 2.WAV").touch()
+    write_lists(layout, ["Grüß Gott/Zöe 1.wav"], ["./Grüß Gott/Zöe 2.wav"])
+    listing = list_clips(layout, ["Grüß Gott"])
+    assert [clip.split for clip in listing.clips] == ["validation", "testing"]
+    assert listing.left_out == ()
+
+
+def test_a_name_of_stray_bytes_is_left_out_and_told(layout):
+    (layout / "yes" / os.fsdecode(b"caf\xe9.wav")).touch()
+    (missing,) = list_clips(layout, ["yes"]).left_out
+    assert missing == LeftOut("'yes/caf\\udce9.wav'", "its name is not UTF-8")
+    (layout / os.fsdecode(b"caf\xe9")).mkdir()
+    with pytest.raises(InputError, match=r"folder 'caf\\udce9' .* is not UTF-8; rename it"):
+        word_folders(layout)
+
+
+def test_files_that_other_systems_leave_are_no_clips(layout):
+    for name in ("._00000000_nohash_0.wav", ".DS_Store", "Thumbs.db", "LICENSE"):
+        (layout / "yes" / name).touch()
+    assert len(list_clips(layout, ["yes"]).clips) == 10
 
 
 def test_a_pipe_named_like_a_clip_is_reported_and_not_opened(layout):

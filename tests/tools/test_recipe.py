@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kws.training import PAPER_FINETUNE, TrainingSettings
+from kws.training_settings import PAPER_FINETUNE, TrainingSettings
 from search.space import Space
 from tools.recipe import (
     FINETUNE_DROP_EVERY,
@@ -14,6 +14,7 @@ from tools.recipe import (
     TUNING,
     Recipe,
     after,
+    modern,
     tuning_parameters,
     tuning_start,
 )
@@ -71,6 +72,21 @@ def test_the_start_is_among_the_options_and_is_the_recipe_itself(rate, batch, it
     start = Space(tuning_parameters(asked)).validate(tuning_start(asked))
     recipe = Recipe(learning_rate=rate, batch=batch, drop_every=SEARCH_DROP_EVERY)
     assert recipe.settings(iterations, start) == recipe.settings(iterations, {})
+
+
+def test_the_modern_recipe_warms_up_falls_to_nothing_and_keeps_the_best_average():
+    settings = modern(RECIPE).settings(1_000, {})
+    rates = [settings.rate_at(iteration) for iteration in range(1_000)]
+    assert max(rates) == rates[50] == 6e-3
+    assert rates[0] < 2e-4
+    assert rates[-1] < 1e-6
+    assert settings.averaging == pytest.approx(0.95)
+    assert (settings.evaluate_iterations, settings.keep_best) == (50, True)
+
+
+@pytest.mark.parametrize("iterations", [1, 2, 7])
+def test_a_modern_recipe_may_be_as_short_as_one_likes(iterations):
+    assert modern(RECIPE).settings(iterations, {}).iterations == iterations
 
 
 def test_another_batch_sees_as_many_clips():

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tools.commands.search import execution_of, execution_options, search_options
+from tools.commands.search import (
+    asked_for,
+    execution_of,
+    execution_options,
+    search_options,
+)
 
 if TYPE_CHECKING:
     from search.study import Study
@@ -55,8 +60,6 @@ def command(
     Without, both are searched first, from the same seed, budget, space, data and start; run the
     same command again to go on after an interruption, or with more --seeds to add to them.
     """
-    from tools.job import Request
-
     if len(studies) not in (0, 2):
         raise click.UsageError(f"give two studies or none, got {len(studies)}")
     execution = execution_of(options)
@@ -67,7 +70,7 @@ def command(
                 f"the two studies must be one of each objective; both are of '{next(iter(paths))}'"
             )
     else:
-        request = Request(objective="latency", max_latency_ms=None, **options)
+        request = asked_for("latency", options)
         paths = _search_all(request, seeds, output, execution, accept_changes=accept_changes)
     _compare({name: paths[name] for name in OBJECTIVES}, output, as_json=as_json)
 

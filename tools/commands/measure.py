@@ -42,35 +42,47 @@ def command(
     WHAT is one or more architectures or model files (as for `ponas estimate`), or the file of a
     study, whose front is timed together with the seed.
 
+    Sound becomes features before a network sees it: they are timed on the device, too, once, and
+    the sum is what one second of sound takes there.
+
     The device is reached as `ponas calibrate` reached it, unless told otherwise.
     """
-    from tools.console import print_json, print_table
-    from tools.front import measure_on_device
+    from tools.console import print_json, print_table, say
+    from tools.device_times import measure_end_to_end
     from tools.places import open_estimator, profile_store
 
     networks, name = _networks(what, profile)
     found = with_changes(profile_store().get(name), reach, timing)
     estimator = open_estimator(found)
-    times = measure_on_device(networks, estimator, found)
+    times = measure_end_to_end(networks, estimator, found)
     estimates = {text: estimator.latency_ms(network) for text, network in networks.items()}
+    if times.no_features:
+        say(f"features were not measured: {times.no_features}")
     if as_json:
         print_json(
             [
                 {"architecture": text, "profile": name, "calibrated": estimator.calibrated,
-                 "latency_ms": estimates[text], "measured_ms": times[text]}
+                 "latency_ms": estimates[text], "measured_ms": times.network_ms[text],
+                 "features_ms": times.features_ms[text], "total_ms": times.total_ms(text)}
                 for text in estimates
             ]
         )  # fmt: skip
         return
     print_table(
         f"On {name}{'' if estimator.calibrated else ' (NOT calibrated: roofline)'}",
-        ("architecture", "predicted ms", "measured ms", "predicted / measured"),
+        ("architecture", "predicted ms", "measured ms", "predicted / measured", "features ms",
+         "end to end ms"),
         [
-            (text, f"{estimates[text]:.3f}", f"{times[text]:.3f}",
-             f"{estimates[text] / times[text]:.3f}")
+            (text, _figure(estimates[text]), _figure(times.network_ms[text]),
+             _figure(estimates[text] / times.network_ms[text]), _figure(times.features_ms[text]),
+             _figure(times.total_ms(text)))
             for text in estimates
         ],
     )  # fmt: skip
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
 
 
 def _networks(what: tuple[str, ...], profile: str | None) -> tuple[dict[str, Network], str]:

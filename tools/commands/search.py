@@ -33,6 +33,10 @@ DEMO: dict[str, Any] = {
 for slow machines, a quick one does not come near them."""
 
 
+SETS = ("none", "features", "sound")
+"""Of augmentations: the names in `kws.augmentation.AUGMENTATIONS`."""
+
+
 def _kernel(_context: click.Context, _option: click.Parameter, text: str) -> tuple[int, int]:
     """A kernel bound such as 5x10."""
     parts = text.lower().replace("×", "x").split("x")
@@ -72,7 +76,11 @@ def search_options(function: Callable[..., Any]) -> Callable[..., Any]:
     options = [
         click.option("--profile", default="host-cpu", show_default=True, help="Device by name."),
         click.option("--data", default="generated", show_default=True,
-                     help="Folder or archive in the Speech Commands layout, or 'generated'."),
+                     help="Folder or archive in the Speech Commands layout, a published set "
+                     "(speech-commands-v2), or 'generated'."),
+        click.option("--labels", default="ten", show_default=True,
+                     help="What is told apart: ten (the paper's), twelve (the benchmark's, with "
+                     "_silence_ and _unknown_), all (every folder), or yes,no,_unknown_"),
         click.option("--candidates", type=positive, default=40, show_default=True,
                      help="Candidates trained in all phases together."),
         click.option("--initial", type=positive, help="Of these in the first phase. [default: half]"
@@ -121,10 +129,16 @@ def search_options(function: Callable[..., Any]) -> Callable[..., Any]:
                      help="Torch device that trains, such as cuda."),
         click.option("--threads", type=positive,
                      help="CPU threads of a training. [default: the cores, shared]"),
-        click.option("--bfloat16/--float32", default=False, show_default=True,
-                     help="Number format of the convolutions in training."),
-        click.option("--time-shift", "time_shift_frames", type=click.IntRange(min=0), default=0,
-                     show_default=True, help="Augmentation: frames that clips are shifted by."),
+        click.option("--bfloat16/--float32", default=None,
+                     help="Number format of the convolutions in training. [default: bfloat16 where "
+                     "the processor computes with it]"),
+        click.option("--augmentation", type=click.Choice(SETS), default="none", show_default=True,
+                     help="How a candidate's training clips are changed."),
+        click.option("--finetune-augmentation", type=click.Choice(SETS), default="sound",
+                     show_default=True, help="The same in fine-tuning."),
+        click.option("--finetune-schedule", type=click.Choice(["paper", "modern"]),
+                     default="modern", show_default=True,
+                     help="The rate in steps, or warm-up, cosine, weight decay and averaging."),
     ]  # fmt: skip
     for option in reversed(options):
         function = option(function)
@@ -193,8 +207,6 @@ def command(
     Ends with the Pareto table and a page. Stopped or killed at any moment, it goes on with
     --resume; --candidates and --minutes may then be raised.
     """
-    from tools.job import Request
-
     if demo:
         options.update({k: v for k, v in DEMO.items() if not _given(context, k)})
         study = study or DEMO_STUDY
@@ -208,11 +220,23 @@ def command(
             candidates=options["candidates"] if _given(context, "candidates") else None,
             minutes=options["minutes"] if _given(context, "minutes") else None,
         )
-    request = Request(objective=objective, max_latency_ms=max_latency_ms, **options)
+    asked = resumed or asked_for(objective, options, max_latency_ms=max_latency_ms)
     search_study(
-        path, resumed or request, execution, report=report, measured=measured, demo=demo,
+        path, asked, execution, report=report, measured=measured, demo=demo,
         as_json=as_json,
     )  # fmt: skip
+
+
+def asked_for(
+    objective: str, options: dict[str, Any], *, max_latency_ms: float | None = None
+) -> Request:
+    """What the options of `search_options` ask for."""
+    from kws.number_format import bfloat16_pays
+    from tools.job import Request
+
+    if options["bfloat16"] is None:
+        options = {**options, "bfloat16": bfloat16_pays(options["device"])}
+    return Request(objective=objective, max_latency_ms=max_latency_ms, **options)
 
 
 @dataclass(frozen=True, kw_only=True)
