@@ -260,6 +260,8 @@ def run_job(
     threads = execution.threads(job.request.threads)
     make_task = job.speech_task(models_dir(recorder.path), threads)
     task = make_task.task(job.costs())
+    if execution.executor == "ray":
+        make_task = make_task.carrying_sound()
     with execution.open(task, make_task, threads) as executor:
         return run(recorder, task, executor=executor, on_event=on_event)
 

@@ -132,6 +132,19 @@ class SpeechTask:
     def __post_init__(self) -> None:
         object.__setattr__(self, "data", _in_plain_arrays(self.data))
 
+    def carrying_sound(self) -> SpeechTask:
+        """The same task for machines that do not have the files of the clips' samples.
+
+        The samples go along in memory, where trainings change the sound at all.
+        """
+        recipes = [each for each in (self.search, self.finetune) if each is not None]
+        if not any(each.augmentation.changes_sound for each in recipes):
+            return self
+        data = self.data
+        splits = dict(data.splits)
+        splits["training"] = replace(splits["training"], audio=np.array(data.audio("training")))
+        return replace(self, data=replace(data, splits=splits, background=np.array(data.noise())))
+
     def __call__(self) -> Task:
         return self.task([_computed_elsewhere(spec) for spec in self.costs])
 

@@ -4,13 +4,14 @@ import dataclasses
 import pickle
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 
 from costmodel.operations import flops
 from kws.architecture import SEED, Architecture, Bounds, parameters_of, to_network
+from kws.augmentation import AUGMENTATIONS
 from kws.features import FeatureSet, Normalisation, SplitFeatures
 from kws.mfcc import MfccSettings
 from kws.model_file import load_model
@@ -124,6 +125,26 @@ def speech(data, tmp_path) -> SpeechTask:
         models=tmp_path / "models",
         threads=1,
     )
+
+
+def test_sound_goes_along_only_where_trainings_change_it(speech, tmp_path):
+    clips = np.zeros((120, 16_000), np.int16)
+    for name in ("clips", "noise"):
+        np.save(tmp_path / f"{name}.npy", clips)
+    training = replace(speech.data.splits["training"], audio=tmp_path / "clips.npy")
+    data = replace(
+        speech.data,
+        splits={**speech.data.splits, "training": training},
+        background=tmp_path / "noise.npy",
+    )
+    quiet = replace(speech, data=data)
+    assert quiet.carrying_sound() is quiet
+    loud = replace(quiet, finetune=replace(quiet.finetune, augmentation=AUGMENTATIONS["sound"]))
+    carried = loud.carrying_sound().data
+    for name in ("clips", "noise"):
+        (tmp_path / f"{name}.npy").unlink()
+    assert np.array_equal(carried.audio("training"), clips)
+    assert np.array_equal(carried.noise(), clips)
 
 
 CANDIDATE = parameters_of(Architecture.parse("3x3,8 3x3,8 3x3,8 3x3,8 3x3,8 3x3,8"))

@@ -24,6 +24,7 @@ DEMO: dict[str, Any] = {
     "finetune_iterations": 400,
     "finetune_minutes": 1.2,
     "finetune_batch": 50,
+    "finetune_augmentation": "none",
     "max_filters": 40,
     "filters_step": 8,
     "learning_rate": 2e-3,
