@@ -104,6 +104,7 @@ def with_rate(rate_hz):
         ("slow.wav", with_rate(100), "sample rate of 100 Hz; 4000 to 384000 are accepted"),
         ("nan.wav", wav(np.array([0, np.nan]), subtype="FLOAT"), "samples that are not finite"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_what_is_no_sound_is_refused_in_one_line(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)

@@ -22,6 +22,9 @@ def command(architecture: str, profile: str, as_json: bool) -> None:
     "3x3,40 3x3,30 1x1,30 5x5,50 5x5,50 5x5,50", an ONNX file (.onnx) or a model saved with
     torch.export.save (.pt2).
     """
+    from tools.light_start import import_tvm_alone
+
+    import_tvm_alone()
     from tools.console import print_json
     from tools.networks import named_network
     from tools.places import open_estimator, profile_store

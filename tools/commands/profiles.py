@@ -9,6 +9,9 @@ import click
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 def command(as_json: bool) -> None:
     """List devices, calibrated or not, with their error on networks held out."""
+    from tools.light_start import import_tvm_alone
+
+    import_tvm_alone()
     from costmodel.target import CpuTarget
     from tools.calibration import card_line
     from tools.console import print_json, print_table, say
