@@ -87,9 +87,9 @@ def _figure(value: float | None) -> str:
 
 def _networks(what: tuple[str, ...], profile: str | None) -> tuple[dict[str, Network], str]:
     """The networks to time by name, and the device by name."""
-    from kws.architecture import SEED, to_network
+    from kws.architecture import SEED
     from search.study import Study
-    from tools.job import request_of
+    from tools.job import networks_of, request_of
     from tools.networks import is_model_file, named_network
     from tools.task import architecture_of
 
@@ -97,5 +97,6 @@ def _networks(what: tuple[str, ...], profile: str | None) -> tuple[dict[str, Net
         with Study.open(Path(what[0])) as study:
             front = [architecture_of(trial.parameters) for trial in study.front()]
             name = profile or request_of(study).profile
-        return {str(a): to_network(a) for a in (SEED, *front)}, name
+            network = networks_of(study)
+        return {str(a): network(a) for a in (SEED, *front)}, name
     return dict(named_network(text) for text in what), profile or "host-cpu"
