@@ -37,8 +37,24 @@ class _Commands(click.Group):
         return command
 
 
+def _versions(context: click.Context, _parameter: click.Parameter, asked: bool) -> None:
+    from tools.versions import versions
+
+    if asked and not context.resilient_parsing:
+        for name, found in versions().items():
+            click.echo(f"{name} {found}")
+        context.exit()
+
+
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="ponas", prog_name="ponas")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_versions,
+    help="Show the versions of ponas, TVM, LLVM, torch and others, and exit.",
+)
 def cli() -> None:
     """Performance-oriented neural architecture search.
 

@@ -4,6 +4,7 @@ import errno
 import re
 import subprocess
 import sys
+from importlib import metadata
 
 import pytest
 
@@ -30,6 +31,16 @@ def test_every_command_explains_itself(ponas, command):
     status, out, _ = ponas(command, "--help")
     assert status == 0
     assert "Usage: ponas " + command in out
+
+
+def test_the_version_is_told_with_those_of_what_decides_the_results(ponas):
+    status, out, _ = ponas("--version")
+    found = dict(line.rsplit(" ", 1) for line in out.splitlines() if not line.startswith("system"))
+    assert status == 0
+    assert found["ponas"] == metadata.version("ponas")
+    assert found["TVM"] == metadata.version("apache-tvm")
+    assert found["torch"] == metadata.version("torch")
+    assert int(found["LLVM"]) >= 15
 
 
 def test_help_needs_no_heavy_import():
