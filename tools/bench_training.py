@@ -56,13 +56,13 @@ def main() -> None:
     with stages() as shown:
         data = load(GENERATED, TEN, shown)
     networks = NETWORKS[-1:] if hasty else NETWORKS
-    rounds, iterations = (2, 10) if hasty else (5, 20)
+    rounds, iterations = (1, 8) if hasty else (3, 12)
     figures: dict[str, Any] = {"batch": BATCH, "rounds": rounds, "iterations": iterations}
     figures["clips_per_second"] = {
         name: _compare(name, data, rounds, iterations) for name in networks
     }
     if not hasty:
-        figures["accuracy"] = _accuracy("kws12", data, iterations=400, seeds=3)
+        figures["accuracy"] = _accuracy("kws12", data, iterations=300, seeds=3)
     print_line("training", figures)
 
 
