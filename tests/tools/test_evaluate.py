@@ -19,9 +19,10 @@ def place(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def cache(place, monkeypatch):
-    """Features are computed once."""
-    monkeypatch.setattr("tools.places.cache_dir", lambda: place / "cache")
+def cache(place, home, monkeypatch):
+    """Features are computed once: they lie in ``place``, and not in each test's own home."""
+    assert not home.exists()
+    monkeypatch.setenv("PONAS_HOME", str(place))
 
 
 @pytest.mark.parametrize("split", ["validation", "testing"])
