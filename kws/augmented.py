@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 
 from kws.augmentation import Augmentation
-from kws.batch_mfcc import cosines
+from kws.mfcc import dct_matrix
 from kws.words import SAMPLE_RATE_HZ
 
 _SMALLEST_POWER = 1e-8
@@ -102,8 +102,8 @@ def _without_bands(
 ) -> torch.Tensor:
     """Mel bands set to the mean: back from the coefficients, masked, and forth again."""
     keep = _keep(len(batch), bands, most, generator)
-    matrix = cosines(bands, batch.shape[2])
-    masks = (matrix.T * keep[:, None, :]) @ matrix  # [N, H, H]
+    matrix = torch.from_numpy(dct_matrix(bands, batch.shape[2]))
+    masks = (matrix * keep[:, None, :]) @ matrix.T  # [N, H, H]
     return masks[:, None].to(batch.device) @ batch
 
 

@@ -6,13 +6,10 @@ clip, W frames, H coefficients.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import torch
 
-from kws.mfcc import MfccSettings
-from kws.words import SAMPLE_RATE_HZ
+from kws.mfcc import MfccSettings, dct_matrix, mel_bands
 
 _SMALLEST_POWER = 1e-10
 """Below it decibels stop falling; librosa's ``amin``."""
@@ -24,13 +21,11 @@ class BatchMfcc:
     """Turns samples [N, S] in -1..1 into features [N, H, W], both float32 on one device."""
 
     def __init__(self, settings: MfccSettings, device: torch.device | str = "cpu") -> None:
-        from librosa.filters import mel
-
-        bands = mel(sr=SAMPLE_RATE_HZ, n_fft=settings.window_samples, n_mels=settings.bands)
+        dct = dct_matrix(settings.bands, settings.coefficients)
         self._settings = settings
         self._window = torch.hann_window(settings.window_samples, device=device)
-        self._mel = torch.from_numpy(np.ascontiguousarray(bands.T)).to(device)
-        self._dct = cosines(settings.bands, settings.coefficients).to(device)
+        self._mel = torch.from_numpy(np.ascontiguousarray(mel_bands(settings).T)).to(device)
+        self._dct = torch.from_numpy(np.ascontiguousarray(dct.T)).to(device)
 
     def __call__(self, samples: torch.Tensor) -> torch.Tensor:
         """The features; windows are centred on multiples of the hop, zeros beyond the ends."""
@@ -44,12 +39,3 @@ class BatchMfcc:
         floor = decibels.amax(dim=(1, 2), keepdim=True) - _RANGE_DB
         features: torch.Tensor = (torch.maximum(decibels, floor) @ self._dct).transpose(1, 2)
         return features
-
-
-def cosines(bands: int, coefficients: int) -> torch.Tensor:
-    """Matrix [bands, coefficients] of the orthonormal DCT-II."""
-    band = torch.arange(bands, dtype=torch.float64)[:, None]
-    coefficient = torch.arange(coefficients, dtype=torch.float64)[None, :]
-    matrix = torch.cos(math.pi / bands * (band + 0.5) * coefficient) * math.sqrt(2 / bands)
-    matrix[:, 0] *= math.sqrt(0.5)
-    return matrix.to(torch.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,3 +68,23 @@ def mfcc(
         hop_length=settings.hop_samples,
     )
     return features.astype(np.float32, copy=False)
+
+
+def mel_bands(settings: MfccSettings) -> npt.NDArray[np.float32]:
+    """Share [B, N / 2 + 1] of each frequency in each Slaney mel band."""
+    from librosa.filters import mel
+
+    bands: npt.NDArray[np.float32] = mel(
+        sr=SAMPLE_RATE_HZ, n_fft=settings.window_samples, n_mels=settings.bands
+    )
+    return bands
+
+
+@functools.cache
+def dct_matrix(bands: int, coefficients: int) -> npt.NDArray[np.float32]:
+    """Matrix [H coefficients, B bands] of the orthonormal DCT-II; not to be written to."""
+    import scipy.fft
+
+    matrix = scipy.fft.dct(np.eye(bands), type=2, norm="ortho", axis=0)[:coefficients]
+    rounded: npt.NDArray[np.float32] = matrix.astype(np.float32)
+    return rounded

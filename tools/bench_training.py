@@ -25,6 +25,7 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from kws.architecture import PUBLISHED
 from kws.augmentation import AUGMENTATIONS
+from kws.clip_audio import FULL_SCALE
 from kws.labels import TEN
 from kws.number_format import bfloat16_pays
 from kws.training_settings import TrainingSettings
@@ -177,7 +178,7 @@ class _SoundClips(Dataset[tuple[Any, int]]):
     def __getitem__(self, row: int) -> tuple[Any, int]:
         from kws.mfcc import mfcc
 
-        features = mfcc(self._sound[row].astype("float32") / 32_768, self._data.settings)
+        features = mfcc(self._sound[row].astype("float32") / FULL_SCALE, self._data.settings)
         return self._data.normalisation.apply(features[None]), int(self._labels[row])
 
 

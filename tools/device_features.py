@@ -17,21 +17,19 @@ def plan_of(settings: MfccSettings, normalisation: Normalisation | None = None) 
     for a window that no kernel is written for.
     """
     import numpy as np
-    import scipy.fft
-    from librosa.filters import get_window, mel
+    from librosa.filters import get_window
 
     from costmodel.mfcc import MfccPlan
-    from kws.words import CLIP_SAMPLES, SAMPLE_RATE_HZ
+    from kws.mfcc import dct_matrix, mel_bands
+    from kws.words import CLIP_SAMPLES
 
-    length, bands = settings.window_samples, settings.bands
-    cosines = scipy.fft.dct(np.eye(bands), type=2, norm="ortho", axis=0)[: settings.coefficients]
     nothing = np.zeros(settings.coefficients, np.float32)
     return MfccPlan(
         samples=CLIP_SAMPLES,
-        window=get_window("hann", length, fftbins=True).astype(np.float32),
+        window=get_window("hann", settings.window_samples, fftbins=True).astype(np.float32),
         hop=settings.hop_samples,
-        mel=mel(sr=SAMPLE_RATE_HZ, n_fft=length, n_mels=bands),
-        cosines=cosines,
+        mel=mel_bands(settings),
+        cosines=dct_matrix(settings.bands, settings.coefficients),
         mean=normalisation.mean if normalisation else nothing,
         std=normalisation.std if normalisation else 1.0,
     )

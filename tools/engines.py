@@ -58,18 +58,10 @@ def labelled_clips(engine: OpenEngine, data: str, split: Split, stages: Stages) 
 
     """
     from kws.errors import InputError
-    from kws.features import prepare
     from kws.labels import LabelSet
-    from tools.places import cache_dir
-    from tools.speech import locate
+    from tools.speech import features_of
 
-    found = prepare(
-        locate(data, stages),
-        cache_dir=cache_dir(),
-        labels=LabelSet.of(engine.words),
-        settings=engine.settings,
-        on_progress=lambda done, total: stages.update("computing MFCC", done, total),
-    )
+    found = features_of(data, LabelSet.of(engine.words), stages, engine.settings)
     clips = found.splits[split]
     if not len(clips.labels):
         raise InputError(f"'{data}' has no clip in its {split} split; give data that has")
@@ -105,15 +97,4 @@ def _library_engine(folder: Path) -> OpenEngine:
 
 def torch_engine(model: SavedModel) -> OpenEngine:
     """A network in torch, on the CPU."""
-    import torch
-
-    from kws.evaluation import CHUNK
-
-    def logits(features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        normalised = torch.from_numpy(model.normalisation.apply(features))
-        with torch.inference_mode():
-            parts = [model.module(x[:, None]) for x in torch.split(normalised, CHUNK)]
-        answer: npt.NDArray[np.float32] = torch.cat(parts).numpy()
-        return answer
-
-    return OpenEngine(words=model.words, settings=model.settings, logits=logits)
+    return OpenEngine(words=model.words, settings=model.settings, logits=model.logits)

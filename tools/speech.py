@@ -11,6 +11,7 @@ from tools.places import cache_dir
 if TYPE_CHECKING:
     from kws.features import FeatureSet
     from kws.labels import LabelSet
+    from kws.mfcc import MfccSettings
 
 GENERATED = "generated"
 GENERATED_CLIPS = 4000
@@ -44,6 +45,21 @@ def locate(data: str, stages: Stages) -> Path:
     )
 
 
+def features_of(
+    data: str, labels: LabelSet, stages: Stages, settings: MfccSettings | None = None
+) -> FeatureSet:
+    """As `load`, with nothing said; features by ``settings``, such as those of a network."""
+    from kws.features import prepare
+
+    return prepare(
+        locate(data, stages),
+        cache_dir=cache_dir(),
+        labels=labels,
+        settings=settings,
+        on_progress=lambda done, total: stages.update("computing MFCC", done, total),
+    )
+
+
 def load(data: str, labels: LabelSet, stages: Stages) -> FeatureSet:
     """The features of ``data``, from the cache where they have been computed before.
 
@@ -51,14 +67,8 @@ def load(data: str, labels: LabelSet, stages: Stages) -> FeatureSet:
     is counted, but for zeros at the end of short ones, which Speech Commands has by the thousand.
     """
     from kws.audio import PADDED
-    from kws.features import prepare
 
-    found = prepare(
-        locate(data, stages),
-        cache_dir=cache_dir(),
-        labels=labels,
-        on_progress=lambda done, total: stages.update("computing MFCC", done, total),
-    )
+    found = features_of(data, labels, stages)
     for left_out in found.left_out[:10]:
         stages.line(f"left out {left_out.name}: {left_out.reason}")
     if len(found.left_out) > 10:

@@ -100,6 +100,15 @@ def sample_paper_space(generator: np.random.Generator) -> tuple[str, Network]:
 PAPER_SPACE = "the paper's bounds: 6 units, 1 to 100 filters, kernels to 4x10 and 5x5"
 
 
+MODEL_FILE = ".pt"
+"""Ending of the files that `kws.model_file` writes."""
+
+
+def model_name(number: int) -> str:
+    """What the fine-tuned model of a trial is called."""
+    return f"trial-{number:05d}"
+
+
 CHECKPOINT_SECONDS = 5.0
 """What a kill costs at most."""
 
@@ -175,7 +184,7 @@ class SpeechTask:
         test = evaluate(result.module, self.data, "testing")
         self.models.mkdir(parents=True, exist_ok=True)
         save_model(
-            self.models / f"trial-{context.number:05d}.pt",
+            self.models / f"{model_name(context.number)}{MODEL_FILE}",
             architecture=architecture_of(parameters),
             module=result.module,
             data=self.data,

@@ -10,10 +10,7 @@ from kws.model_file import SavedModel, load_model
 from search.study import FineTuned, Study
 from tools.job import models_dir, request_of
 from tools.networks import widest_bounds
-from tools.task import architecture_of
-
-MODEL_FILE = ".pt"
-"""Ending of the files that `kws.model_file` writes; anything else is taken for a study."""
+from tools.task import MODEL_FILE, architecture_of, model_name
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -39,7 +36,7 @@ def find_model(named: Path, which: str | None = None) -> TrainedModel:
     """The one network that is meant.
 
     Args:
-        named: A study, or a file that ponas wrote.
+        named: A file that ponas wrote, by its ending; anything else is taken for a study.
         which: Of a study: a trial's number, or an architecture; None is the one of the lowest
             validation error.
 
@@ -112,7 +109,7 @@ def _chosen(study: Study, finetuned: dict[int, FineTuned], which: str | None) ->
 
 
 def _load(study: Study, finetuned: FineTuned) -> TrainedModel:
-    name = f"trial-{finetuned.trial:05d}"
+    name = model_name(finetuned.trial)
     path = models_dir(study.path) / f"{name}{MODEL_FILE}"
     if not path.exists():
         raise InputError(

@@ -83,10 +83,8 @@ def command(
 def _speech_set(models: Sequence[TrainedModel], data: str | None, progress: Stages) -> FeatureSet:
     """The one that is named, else the study's; all models of a study are of one."""
     from kws.errors import InputError
-    from kws.features import prepare
     from kws.labels import LabelSet
-    from tools.places import cache_dir
-    from tools.speech import locate
+    from tools.speech import features_of
 
     named = data or models[0].data
     if named is None:
@@ -94,13 +92,8 @@ def _speech_set(models: Sequence[TrainedModel], data: str | None, progress: Stag
             "a model's file does not say what it was trained on; "
             "name the speech set with --data, such as --data generated"
         )
-    return prepare(
-        locate(named, progress),
-        cache_dir=cache_dir(),
-        labels=LabelSet.of(models[0].model.words),
-        settings=models[0].model.settings,
-        on_progress=lambda done, total: progress.update("computing MFCC", done, total),
-    )
+    model = models[0].model
+    return features_of(named, LabelSet.of(model.words), progress, model.settings)
 
 
 def _timed() -> str:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kws.augmentation import AUGMENTATIONS
+
 if TYPE_CHECKING:
     from costmodel.profile import Profile
     from search.recorder import StudyRecorder
@@ -34,8 +36,8 @@ DEMO: dict[str, Any] = {
 for slow machines, a quick one does not come near them."""
 
 
-SETS = ("none", "features", "sound")
-"""Of augmentations: the names in `kws.augmentation.AUGMENTATIONS`."""
+SETS = tuple(AUGMENTATIONS)
+"""Of augmentations, by name."""
 
 
 def _kernel(_context: click.Context, _option: click.Parameter, text: str) -> tuple[int, int]:
