@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from costmodel.kernels import ChannelsKernel, LayoutKernel, SoftmaxKernel, TvmKernel
+from costmodel.kernels import ChannelsKernel, LayoutKernel, TvmKernel
 from costmodel.loopnest import LoopNest
 from costmodel.schedules.family import Schedule, ScheduleFamily
 from costmodel.target import Target
@@ -18,7 +18,7 @@ from costmodel.target import Target
 if TYPE_CHECKING:
     import tvm
 
-PlainKernel = ChannelsKernel | LayoutKernel | SoftmaxKernel | TvmKernel
+PlainKernel = ChannelsKernel | LayoutKernel | TvmKernel
 
 KEPT = 1024
 """Descriptions kept: more than the kernels of any network."""
@@ -44,13 +44,6 @@ class CudaDefault(ScheduleFamily[PlainKernel]):
             return (*((c, *size) for c, _ in kernel.sources), (kernel.channels, *size))
         return ((kernel.channels, *size),) * 2
 
-    def scratch_elements(self, kernel: PlainKernel, schedule: Schedule, target: Target) -> int:
-        del schedule, target
-        if not isinstance(kernel, SoftmaxKernel):
-            return 0
-        # Powers of all numbers, largest and sum of each pixel.
-        return kernel.height * kernel.width * (kernel.channels + 2)
-
     def describe(self, kernel: PlainKernel, schedule: Schedule, target: Target) -> LoopNest:
         return _read(kernel, schedule, target)
 
@@ -74,32 +67,16 @@ def _read(kernel: PlainKernel, schedule: Schedule, target: Target) -> LoopNest:
     return read(CudaDefault().module(kernel, schedule, target))
 
 
-def definition(
-    kernel: ChannelsKernel | LayoutKernel | SoftmaxKernel, shapes: tuple[tuple[int, ...], ...]
-) -> Any:
+def definition(kernel: ChannelsKernel | LayoutKernel, shapes: tuple[tuple[int, ...], ...]) -> Any:
     """The function ``main(x0, ..., out)`` before it is scheduled."""
     from tvm import te
 
     sources = [te.placeholder(shape, name=f"x{i}") for i, shape in enumerate(shapes[:-1])]
-    if isinstance(kernel, SoftmaxKernel):
-        out = _softmax(sources[0], shapes[-1])
-    elif isinstance(kernel, ChannelsKernel):
+    if isinstance(kernel, ChannelsKernel):
         out = _channels(kernel, sources, shapes[-1])
     else:
         out = te.compute(shapes[-1], lambda c, i, j: sources[0][c, i, j], name="out")
     return te.create_prim_func([*sources, out])
-
-
-def _softmax(x: Any, shape: tuple[int, ...]) -> Any:
-    from tvm import te, tirx
-
-    size = shape[1:]
-    c = te.reduce_axis((0, shape[0]), name="c")
-    largest = te.compute(size, lambda i, j: te.max(x[c, i, j], axis=c), name="largest")
-    power = te.compute(shape, lambda m, i, j: tirx.exp(x[m, i, j] - largest[i, j]), name="power")
-    m = te.reduce_axis((0, shape[0]), name="m")
-    total = te.compute(size, lambda i, j: te.sum(power[m, i, j], axis=m), name="total")
-    return te.compute(shape, lambda m, i, j: power[m, i, j] / total[i, j], name="out")
 
 
 def _channels(kernel: ChannelsKernel, sources: list[Any], shape: tuple[int, ...]) -> Any:

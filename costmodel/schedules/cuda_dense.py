@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from costmodel.kernels import Array, ConvKernel
-from costmodel.schedules.cuda_lanes import ACC, TOTAL, Lanes, lane_points
+from costmodel.schedules.cuda_lanes import TOTAL, Lanes, lane_points
 from costmodel.schedules.cuda_nest import Buffer, CudaFamily, CudaNest, Ref
 from costmodel.schedules.cuda_statements import biased_output, extras, select
 from costmodel.schedules.family import Schedule
@@ -54,7 +54,7 @@ class CudaDense(CudaFamily[ConvKernel]):
             parameters=(x, *extras(kernel.epilogue, out.shape), w, b, out),
             blocks=g.block.grid,
             threads=g.block.threads,
-            scratch=(ACC, TOTAL, g.partial),
+            scratch=g.scratch(TOTAL),
             body=(*statements, output),
         )
 

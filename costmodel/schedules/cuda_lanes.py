@@ -1,4 +1,4 @@
-"""Reductions that the threads of a row share out: dense layers and pools over a whole map.
+"""Reductions that the threads of a row share out: dense layers, pools over a whole map, softmax.
 
 A block is rows of threads, a row an output; the ``lanes`` of a row go over what is reduced side
 by side, leave their sums in shared memory, and each adds up the row's.
@@ -22,6 +22,10 @@ from costmodel.target import FLOAT_BYTES, GpuTarget
 LANES = (8, 16, 32, 64, 128)
 ROWS = (1, 2, 4, 8, 16, 32)
 BLOCK_THREADS = (32, 512)
+ACC = Buffer("acc", (1,), Memory.LOCAL)
+"""A lane's own share of a reduction."""
+TOTAL = "total"
+"""Name of a kernel's only reduction."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +58,9 @@ class Lanes:
             shared_bytes=shared_bytes(FLOAT_BYTES * self.rows * self.lanes),
         )
 
-    @property
-    def partial(self) -> Buffer:
-        """What the lanes leave for each other."""
-        return Buffer("partial", (self.rows, self.lanes), Memory.SHARED)
+    def scratch(self, *names: str) -> tuple[Buffer, ...]:
+        """What a kernel's reductions of these names keep."""
+        return (ACC, *(_result(name) for name in names), self._partial)
 
     def position(self, i: Any) -> Any:
         """Of a lane's number in what is reduced."""
@@ -73,8 +76,11 @@ class Lanes:
 
     def is_writer(self, i: Any) -> tuple[Any, ...]:
         """The conditions under which a thread writes an output: its row's first, and in range."""
-        first = below([(i.tx, 1, self.lanes)])
-        return first + below([(self.output(i), self.outputs, self.blocks * self.rows)])
+        return below([(i.tx, 1, self.lanes)]) + self.has_output(i)
+
+    def has_output(self, i: Any) -> tuple[Any, ...]:
+        """The conditions under which a row of threads has an output."""
+        return below([(self.output(i), self.outputs, self.blocks * self.rows)])
 
     def reduction(
         self,
@@ -83,11 +89,12 @@ class Lanes:
         combine: Callable[[Any, Any], Any],
         start: float,
         flops: int,
+        name: str = TOTAL,
     ) -> tuple[tuple[Assign, ...], Ref]:
         """Statements that leave ``combine`` of all ``value(i, *loads)`` in each thread of a row."""
-        lane, row = Ref(ACC, lambda _: (0,)), Ref(TOTAL, lambda _: (0,))
-        own = Ref(self.partial, lambda i: (i.ty, i.tx))
-        others = Ref(self.partial, lambda i: (i.ty, i.t))
+        lane, row = Ref(ACC, lambda _: (0,)), Ref(_result(name), lambda _: (0,))
+        own = Ref(self._partial, lambda i: (i.ty, i.tx))
+        others = Ref(self._partial, lambda i: (i.ty, i.t))
         return (
             Assign((), lane, (), lambda _: const(start)),
             Assign(
@@ -108,8 +115,14 @@ class Lanes:
             ),
         ), row
 
+    @property
+    def _partial(self) -> Buffer:
+        """What the lanes leave for each other, in one reduction after another."""
+        return Buffer("partial", (self.rows, self.lanes), Memory.SHARED)
 
-ACC, TOTAL = Buffer("acc", (1,), Memory.LOCAL), Buffer("total", (1,), Memory.LOCAL)
+
+def _result(name: str) -> Buffer:
+    return Buffer(name, (1,), Memory.LOCAL)
 
 
 def lane_points(name: str, outputs: int, length: int, target: GpuTarget) -> tuple[Schedule, ...]:

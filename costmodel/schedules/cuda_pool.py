@@ -13,7 +13,7 @@ from typing import Any
 from costmodel.kernels import PoolKernel
 from costmodel.loopnest import LoopKind, Memory
 from costmodel.schedules.cuda_flat import flat_points
-from costmodel.schedules.cuda_lanes import ACC, TOTAL, Lanes, lane_points
+from costmodel.schedules.cuda_lanes import TOTAL, Lanes, lane_points
 from costmodel.schedules.cuda_nest import Assign, Buffer, CudaFamily, CudaNest, Ref, Turn, unravel
 from costmodel.schedules.cuda_statements import below, const, inside, select
 from costmodel.schedules.family import Schedule
@@ -63,7 +63,7 @@ class CudaGlobalPool(CudaFamily[PoolKernel]):
             parameters=(x, out),
             blocks=g.block.grid,
             threads=g.block.threads,
-            scratch=(ACC, TOTAL, g.partial),
+            scratch=g.scratch(TOTAL),
             body=(*statements, output),
         )
 

@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from costmodel.kernels import ConvKernel, ElementwiseKernel, Operand, PoolKernel
+from costmodel.kernels import ConvKernel, ElementwiseKernel, Operand, PoolKernel, SoftmaxKernel
 from costmodel.target import GpuTarget, freeze_tvm_target
 
 GPUS = {
@@ -115,4 +115,12 @@ def elementwise_kernels(draw):
             Operand(stride=c, is_vector=draw(st.booleans())) for _ in range(others)
         )),
         operations=operations,
+    )  # fmt: skip
+
+
+@st.composite
+def planar_softmaxes(draw):
+    c = draw(st.integers(1, 150))
+    return SoftmaxKernel(
+        height=draw(st.integers(1, 6)), width=draw(st.integers(1, 6)), channels=c, input_stride=c,
     )  # fmt: skip

@@ -2,14 +2,13 @@
 
 import numpy as np
 import pytest
-import scipy.special
 import tvm
 from cuda_drawing import make_gpu
 from drawing import make_target
 
 from costmodel.cuda.assemble import assemble
 from costmodel.errors import InputError
-from costmodel.kernels import ChannelsKernel, LayoutKernel, SoftmaxKernel
+from costmodel.kernels import ChannelsKernel, LayoutKernel
 from costmodel.loopnest import LoopKind
 from costmodel.lowering import compile_module, lower
 from costmodel.schedules.cuda_default import definition
@@ -24,11 +23,6 @@ def shuffled(x):
 
 
 CASES = [
-    pytest.param(
-        SoftmaxKernel(**SIZE, channels=7, input_stride=7),
-        lambda x: scipy.special.softmax(x, axis=0),
-        id="softmax",
-    ),
     pytest.param(
         ChannelsKernel(**SIZE, sources=((3, 3), (1, 1), (5, 5))),
         lambda *xs: np.concatenate(xs),

@@ -14,6 +14,7 @@ from cuda_drawing import (
     global_pools,
     gpus,
     make_gpu,
+    planar_softmaxes,
     window_pools,
 )
 from cuda_emulator import needs_compiler, run
@@ -33,6 +34,7 @@ from costmodel.schedules.cuda import (
     DEPTHWISE,
     ELEMENTWISE,
     GLOBAL_POOL,
+    SOFTMAX,
     WINDOW_POOL,
     cuda_family_of,
 )
@@ -46,6 +48,7 @@ FAMILIES = [
     pytest.param(GLOBAL_POOL, global_pools(), id="global pool"),
     pytest.param(WINDOW_POOL, window_pools(), id="window pool"),
     pytest.param(ELEMENTWISE, elementwise_kernels(), id="elementwise"),
+    pytest.param(SOFTMAX, planar_softmaxes(), id="softmax"),
 ]
 every_family = pytest.mark.parametrize(("family", "kernels"), FAMILIES)
 slow = [HealthCheck.too_slow]
@@ -164,7 +167,7 @@ def test_each_kernel_has_its_family(family, kernels, data):
 
 
 def test_families_have_names_of_their_own():
-    assert len({family.name for family in CUDA_FAMILIES}) == len(CUDA_FAMILIES) == 7
+    assert len({family.name for family in CUDA_FAMILIES}) == len(CUDA_FAMILIES) == 8
 
 
 @every_family
