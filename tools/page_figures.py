@@ -14,6 +14,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from tools.page_axes import axis, log_limits
+from tools.page_bars import bars_figure
 from tools.page_comparison import comparison_figures
 from tools.page_data import Calibration, Candidate, HeldOut, Page, Phase, Study, Trial
 from tools.page_drawing import (
@@ -56,6 +57,7 @@ def figures(page: Page) -> dict[str, go.Figure]:
     made: dict[str, go.Figure | None] = {}
     if page.study is not None:
         made["front"] = front_figure(page.study)
+        made["latency"] = bars_figure(page.study)
         made["trials"] = trials_figure(page.study)
         made["operations"] = operations_figure(page.study)
     if page.comparison is not None:

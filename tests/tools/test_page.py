@@ -332,7 +332,7 @@ def test_data_parse_and_have_no_nan(full):
 
     data = json.loads(full.data, parse_constant=refuse)
     assert set(data["figures"]) == {
-        "front", "trials", "operations", "calibration", "comparison", "comparison-ratio",
+        "front", "latency", "trials", "operations", "calibration", "comparison", "comparison-ratio",
         "comparison-operations", "comparison-predicted",
     }  # fmt: skip
     assert set(data["selections"]) == {*map(str, range(40)), "seed"}

@@ -197,7 +197,7 @@ def front_member():
 
 def test_opens_from_disk_and_draws_every_plot_without_a_complaint(opened):
     assert opened.evaluate("location.protocol") == "file:"
-    assert opened.evaluate("document.documentElement.dataset.drawn") == "8"
+    assert opened.evaluate("document.documentElement.dataset.drawn") == "9"
     assert opened.evaluate("document.querySelectorAll('.plot .main-svg').length") >= 8
     points = opened.evaluate("document.querySelectorAll('#plot-front .points path').length")
     assert points >= 37
