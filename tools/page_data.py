@@ -32,7 +32,7 @@ class Kernel:
     """Time that the cost model gives it."""
 
     roofline_us: float | None = None
-    """Time that arithmetic or memory alone would need: no schedule is faster."""
+    """Time that arithmetic or memory alone would need, at the clock that the profile tells."""
 
     measured_us: float | None = None
     """Time on the device, where the kernel was timed by itself."""

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from costmodel.profile import Profile
 
 
+ROOFLINE_MARGIN = 0.95
+"""Share of the roofline below which a prediction is clearly under it."""
+
+
 @click.command("estimate", short_help="Latency, per kernel; operations, parameters, memory.")
 @click.argument("architecture")
 @click.option("--profile", default="host-cpu", show_default=True, help="Device by name.")
@@ -90,3 +94,16 @@ def _print(text: str, found: Estimate, profile: Profile) -> None:
         f"peak memory: {found.peak_memory_bytes / 1024:.0f} KiB"
     )
     say(card_line(profile))
+    if found.calibrated and _beats(found):
+        say(
+            f"faster than the roofline: {profile.name} probably runs at more than the "
+            f"{profile.target().frequency_mhz:.0f} MHz that its profile says; the calibration has "
+            "learnt by how much"
+        )
+
+
+def _beats(found: Estimate) -> bool:
+    """Whether the network is predicted clearly faster than its arithmetic at the told clock."""
+    kernels = found.kernels
+    bound = sum(kernel.roofline_seconds for kernel in kernels)
+    return sum(kernel.seconds for kernel in kernels) < ROOFLINE_MARGIN * bound
