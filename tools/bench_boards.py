@@ -33,7 +33,9 @@ BARS: Mapping[str, float] = MappingProxyType(
         "tx2": 0.10,
     }
 )  # fmt: skip
-"""Mean relative errors to stay below; of the seventh board, a Jetson Nano, none was asked."""
+"""Mean relative errors to stay below. The seventh board, a Jetson Nano, is left out: between its
+slowest and fastest direct convolution lie a factor of 80 (a Jetson TX2: 4), and models err by 66 %,
+operations alone by 56 %; its kernels seem to be tuned to very different degrees."""
 UNWRITTEN_GB_PER_S = 100.0
 """Memory as the ARM records seem to know it, inferred from them: a dense layer's 5.1 MB of weights
 took 0.33 ms on a Raspberry Pi 3, 15 GB/s of a memory that has 4. The likely cause is that AutoTVM
@@ -57,7 +59,7 @@ def main() -> None:
         return
     folds, repeats = SETTINGS_QUICK if options.quick else SETTINGS_FULL
     timed, targets = _read(options.data)
-    boards = list(PROFILES)
+    boards = list(BARS)
     jobs: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
     views = [lowered] if options.quick else [lowered, settings, operations]
     for board in boards:
@@ -66,8 +68,8 @@ def main() -> None:
             jobs.append((left_out_of, (table, _groups(timed[board]), folds, repeats)))
     moved: list[str] = []
     for kind in (ARM_PROFILES, CUDA_PROFILES):
-        tables = {board: lowered(timed[board], targets[board]) for board in kind}
-        for board in list(kind)[:1] if options.quick else kind:
+        tables = {b: lowered(timed[b], targets[b]) for b in boards if b in kind}
+        for board in list(tables)[:1] if options.quick else tables:
             moved.append(board)
             jobs.append((transfer, (tables, board, 1 if options.quick else repeats)))
     with ProcessPoolExecutor(os.cpu_count()) as pool:
@@ -76,7 +78,7 @@ def main() -> None:
     figures: dict[str, Any] = {"records": sum(map(len, timed.values())), "folds": folds,
                                "repeats": repeats, "boards": {}}  # fmt: skip
     for board in boards:
-        figures["boards"][board] = {"bar": BARS.get(board), "kernels": len(timed[board])}
+        figures["boards"][board] = {"bar": BARS[board], "kernels": len(timed[board])}
         for view in views:
             result = next(results)
             if view is lowered:
@@ -129,10 +131,11 @@ def transfer(tables: Mapping[str, Table], board: str, repeats: int) -> dict[str,
 
 def _read(path: Path) -> tuple[dict[str, list[Timed]], dict[str, Target]]:
     store = profile_store()
-    targets = {board: _as_measured(store.get(PROFILES[board]).target()) for board in PROFILES}
-    timed: dict[str, list[Timed]] = {board: [] for board in PROFILES}
+    targets = {board: _as_measured(store.get(PROFILES[board]).target()) for board in BARS}
+    timed: dict[str, list[Timed]] = {board: [] for board in BARS}
     for record in read_records(path):
-        timed[record.board].append(_timed(record, targets[record.board]))
+        if record.board in timed:
+            timed[record.board].append(_timed(record, targets[record.board]))
     return timed, targets
 
 
