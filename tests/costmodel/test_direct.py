@@ -9,6 +9,7 @@ from costmodel.loopnest import LoopKind
 from costmodel.schedules.direct import (
     MAXIMUM_COLUMNS,
     MAXIMUM_VECTORS,
+    MINIMUM_COLUMNS,
     MAXIMUM_WASTE,
     PARALLEL_FLOPS,
 )
@@ -42,6 +43,15 @@ def test_filters_are_padded_to_the_block_and_not_to_the_tile():
     kernel = replace(LAYER, filters=40)
     found = {s["vectors"] for s in DIRECT.points(kernel, make_target(lanes=16))}
     assert found == {1, 3}  # 40 filters are three vectors of sixteen
+
+
+def test_many_vectors_of_filters_come_with_two_columns_and_few_do_not():
+    target = make_target(lanes=8, vector_registers=32)
+    found = {
+        (s["vectors"], s["columns"]) for s in DIRECT.points(replace(LAYER, filters=56), target)
+    }
+    assert (7, 2) in found
+    assert min(columns for vectors, columns in found if vectors == 1) >= MINIMUM_COLUMNS
 
 
 def test_arguments_of_a_layer_by_hand():

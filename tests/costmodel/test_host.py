@@ -30,7 +30,7 @@ def test_asked_twice_it_is_the_same_and_other_cores_are_another():
     ("core", "lanes", "registers", "fma_per_cycle"),
     [
         ("skylake-avx512", 16, 32, 2),
-        ("znver4", 16, 32, 1),  # does 512 bits in two halves
+        ("znver4", 8, 32, 2),  # does 512 bits in two halves: its vectors are the halves
         ("haswell", 8, 16, 2),
         ("znver1", 8, 16, 1),  # does 256 bits in two halves
         ("nehalem", 4, 16, 2),
