@@ -9,8 +9,8 @@ from costmodel.loopnest import LoopKind
 from costmodel.schedules.direct import (
     MAXIMUM_COLUMNS,
     MAXIMUM_VECTORS,
-    MINIMUM_COLUMNS,
     MAXIMUM_WASTE,
+    MINIMUM_COLUMNS,
     PARALLEL_FLOPS,
 )
 from costmodel.schedules.family import Schedule
