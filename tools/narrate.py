@@ -1,15 +1,13 @@
-"""Tells a person what a search is doing: bars on a terminal, a line a trial everywhere."""
+"""What a search does, in lines that stay: one a trial, a phase, a parameter that is frozen."""
 
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Mapping
+from collections.abc import Callable
 
 from search.events import (
     Event,
     FineTuneFinished,
-    FineTuneStarted,
     Frozen,
     PhaseFinished,
     PhaseStarted,
@@ -17,13 +15,10 @@ from search.events import (
     TrialFailed,
     TrialFinished,
     TrialInfeasible,
-    TrialProgress,
     TrialStarted,
     TrialStopped,
 )
-from search.space import Value
 from search.study import FineTuned, Study, Trial
-from tools.console import Stages
 from tools.recipe import TUNING
 from tools.task import ERROR, FLOPS, architecture_of
 
@@ -38,115 +33,70 @@ REASONS = {
 
 
 class Narrator:
-    """Receives a search's events."""
+    """Receives a search's events and says them."""
 
-    def __init__(self, stages: Stages, *, candidates: int, done: int, iterations: float) -> None:
-        """``iterations``: of a fine-tuning; a candidate's are told with it."""
-        self._stages = stages
+    def __init__(self, line: Callable[[str], None], *, candidates: int, done: int) -> None:
+        self._line = line
         self._candidates = candidates
         self._done = done
-        self._begun = done
-        self._started = time.monotonic()
-        self._finetune_iterations = iterations
-        self._running: dict[int, tuple[str, float]] = {}
-        """What is trained, and its iterations, by trial."""
 
     @classmethod
-    def of(cls, study: Study, stages: Stages) -> Narrator:
+    def of(cls, study: Study, line: Callable[[str], None]) -> Narrator:
         """The one of a study that begins or goes on."""
-        settings = study.settings
-        candidates = settings.max_trials or 0
-        done = sum(trial.state in ("finished", "stopped", "failed") for trial in study.trials())
-        iterations = settings.finetune_budget.get("iterations", 0)
-        return cls(stages, candidates=candidates, done=done, iterations=iterations)
+        return cls(line, candidates=study.settings.max_trials or 0, done=trained(study))
 
-    def __call__(self, event: Event) -> None:  # noqa: C901 - one case an event
-        """Shows one event."""
-        line = self._stages.line
+    def __call__(self, event: Event) -> None:
+        """Says one event."""
+        line = self._line
         match event:
             case PhaseStarted():
                 line(_phase_words(event))
-            case TrialStarted():
-                if event.again:
-                    line(f"trial {event.number} goes on after an interruption")
-                self._begins(event.number, event.parameters, event.budget.get("iterations", 0))
-            case TrialProgress():
-                self._shows(event)
+            case TrialStarted() if event.again:
+                line(f"trial {event.number} goes on after an interruption")
             case TrialFinished() | TrialStopped() | TrialFailed() | TrialInfeasible():
                 self._ends(event)
             case Frozen():
                 froze = event.freeze
                 line(f"froze {froze.parameter} = {froze.value}: {froze.reason}")
             case PhaseFinished():
-                line(f"phase {event.phase} done: {event.trials} trials, {event.front} on the front")
-                if event.judged and not any(each.frozen for each in event.judged):
-                    best = event.judged[0]
-                    line(
-                        f"nothing frozen; the front agrees most on {best.parameter} = "
-                        f"{best.value}: {best.reason}"
-                    )
+                self._ends_phase(event)
             case SearchStopped():
                 line(f"search done: {REASONS[event.reason]}")
-            case FineTuneStarted():
-                self._begins(
-                    event.trial.number, event.trial.parameters, self._finetune_iterations,
-                    f"{event.position + 1}/{event.count} ",
-                )  # fmt: skip
             case FineTuneFinished():
-                self._ends_tuning(event.result)
-
-    def _begins(
-        self, number: int, parameters: Mapping[str, Value], iterations: float, before: str = ""
-    ) -> None:
-        self._running[number] = (f"{before}{architecture_of(parameters)}", iterations)
-        self._stages.update("candidates", self._done, self._candidates, self._note())
-
-    def _shows(self, event: TrialProgress) -> None:
-        text, iterations = self._running.get(event.number, ("", 0))
-        if self._stages.live and iterations:
-            self._stages.update(f"training {event.number}", event.step, round(iterations), text)
+                line(_tuned_words(event.result))
 
     def _ends(self, event: TrialFinished | TrialStopped | TrialFailed | TrialInfeasible) -> None:
-        trial, line = event.trial, self._stages.line
-        self._running.pop(trial.number, None)
-        self._stages.drop(f"training {trial.number}")
+        trial, line = event.trial, self._line
         if isinstance(event, TrialInfeasible):
             line(f"trial {trial.number} not trained: {_figures(trial)} breaks a constraint")
             return
         self._done += 1
+        count = f"[{self._done}/{self._candidates}]"
         match event:
             case TrialFinished():
-                line(f"{self._count()} {_figures(trial)}{'  on the front' * event.on_front}")
+                line(f"{count} {_figures(trial)}{'  on the front' * event.on_front}")
             case TrialStopped():
                 share = max(event.rungs, default=0.0)
                 line(
-                    f"{self._count()} {_figures(trial)}  stopped after {share:.0%}: "
+                    f"{count} {_figures(trial)}  stopped after {share:.0%}: "
                     f"error {event.rungs.get(share, math.nan):.1%}"
                 )
             case TrialFailed():
-                line(f"{self._count()} failed: {trial.error}")
-        self._stages.update("candidates", self._done, self._candidates, self._note())
+                line(f"{count} failed: {trial.error}")
 
-    def _ends_tuning(self, result: FineTuned) -> None:
-        self._running.pop(result.trial, None)
-        self._stages.drop(f"training {result.trial}")
-        if result.error:
-            self._stages.line(f"fine-tuning trial {result.trial} failed: {result.error}")
-        else:
-            self._stages.line(
-                f"fine-tuned trial {result.trial}: validation error {result.values['error']:.1%}, "
-                f"test error {result.values['test_error']:.1%}"
+    def _ends_phase(self, event: PhaseFinished) -> None:
+        self._line(f"phase {event.phase} done: {event.trials} trials, {event.front} on the front")
+        if event.judged and not any(each.frozen for each in event.judged):
+            best = event.judged[0]
+            self._line(
+                f"nothing frozen; the front agrees most on {best.parameter} = "
+                f"{best.value}: {best.reason}"
             )
 
-    def _count(self) -> str:
-        return f"[{self._done}/{self._candidates}]"
 
-    def _note(self) -> str:
-        new = self._done - self._begun
-        if not new:
-            return ""
-        left = (time.monotonic() - self._started) / new * (self._candidates - self._done)
-        return f"about {left / 60:.0f} min left"
+def trained(study: Study) -> int:
+    """Candidates of the study that are over and count for its limit."""
+    return sum(trial.state in ("finished", "stopped", "failed") for trial in study.trials())
 
 
 def _phase_words(event: PhaseStarted) -> str:
@@ -159,6 +109,15 @@ def _phase_words(event: PhaseStarted) -> str:
     return (
         f"phase {event.phase}: {event.planned} candidates over {len(event.free)} free "
         f"parameters; frozen: {frozen}"
+    )
+
+
+def _tuned_words(result: FineTuned) -> str:
+    if result.error:
+        return f"fine-tuning trial {result.trial} failed: {result.error}"
+    return (
+        f"fine-tuned trial {result.trial}: validation error {result.values['error']:.1%}, "
+        f"test error {result.values['test_error']:.1%}"
     )
 
 

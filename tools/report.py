@@ -22,14 +22,18 @@ from tools.task import ERROR, architecture_of
 
 def write_study_page(study: Study, estimator: Estimator, path: Path) -> None:
     """Writes the page of a study, whole or not at all."""
+    write_page(study_page(study, estimator), path)
+
+
+def study_page(study: Study, estimator: Estimator) -> page.Page:
+    """What the page of a study shows."""
     profile = estimator.profile
-    data = page.Page(
+    return page.Page(
         title=f"Search for {profile.name}",
         made=made(),
         study=_study(study, estimator),
         calibration=calibration_of(profile),
     )
-    write_page(data, path)
 
 
 def write_page(data: page.Page, path: Path) -> None:

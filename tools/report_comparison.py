@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tools import page_comparison_data as page
 from tools.comparison import LATENCY, OPERATIONS, Point, Runs, attained, measured_front
 from tools.page_data import Candidate, Page
-from tools.report import calibration_of, device_of, made, write_page
+from tools.report import calibration_of, device_of, made
 
 if TYPE_CHECKING:
     from costmodel.profile import Profile
@@ -18,14 +17,10 @@ NAMES = {OPERATIONS: "operations", LATENCY: "latency"}
 """Of the objectives, for people; the first is what the other is compared with."""
 
 
-def write_comparison_page(
-    runs: Runs,
-    document: Mapping[str, Any],
-    profile: Profile,
-    notes: Sequence[str],
-    path: Path,
-) -> None:
-    """Writes the page of what `ponas compare --json` tells, whole or not at all.
+def comparison_page(
+    runs: Runs, document: Mapping[str, Any], profile: Profile, notes: Sequence[str]
+) -> Page:
+    """The page of what `ponas compare --json` tells.
 
     ``runs``: the members of the fronts; ``notes``: what else is to be known, a sentence each.
     """
@@ -33,7 +28,7 @@ def write_comparison_page(
     if document["test"] is not None:
         found.append(_judgement(document["test"]))
     rank = document["rank"]
-    data = Page(
+    return Page(
         title=f"Operations or latency: searches for {profile.name}",
         made=made(),
         calibration=calibration_of(profile),
@@ -47,7 +42,6 @@ def write_comparison_page(
             notes=tuple(notes),
         ),
     )
-    write_page(data, path)
 
 
 def _front(name: str, runs: Sequence[Sequence[Point]]) -> page.ComparedFront:

@@ -187,16 +187,26 @@ def test_compare_measures_both_fronts_and_says_which_is_faster(workplace, undist
     path, _ = undisturbed
     workplace("search", *TINY, "--data", workplace.speech, "--objective", "flops",
               "--study", "flops.study", "--no-measure")  # fmt: skip
-    done = workplace("compare", "flops.study", path, "--json")
+    done = workplace("compare", "flops.study", path, "--figures", "compared", "--json")
     found = json.loads(done.stdout)
     assert found["profile"] == "host-cpu"
     assert set(found["fronts"]) == {"flops", "latency"}
     assert all(0 <= volume <= 1 for volume in found["hypervolume"].values())
     assert found["latency_at_equal_accuracy"]
     assert (workplace.root / "ponas-compare" / "compare.html").stat().st_size > 1_000_000
+    assert (workplace.root / "compared" / "comparison.png").stat().st_size > 10_000
     again = workplace("compare", path, path, check=False)
     assert again.returncode == 2
     assert "one of each objective" in again.stderr
+
+
+def test_report_writes_its_figures_as_files_too(workplace, undisturbed):
+    path, _ = undisturbed
+    found = json.loads(workplace("report", path, "--figures", "drawn", "--json").stdout)
+    drawn = {f"drawn/{name}.{kind}" for name in ("front", "trials", "operations", "calibration")
+             for kind in ("svg", "png")}  # fmt: skip
+    assert set(found["figures"]) == drawn
+    assert all((workplace.root / name).stat().st_size > 5_000 for name in drawn)
 
 
 def test_measure_gives_prediction_and_time_of_a_studys_front(workplace, undisturbed):
@@ -252,7 +262,7 @@ def test_several_workers_and_the_optimisers_parameters(workplace):
     done = workplace(
         "search", *TINY, "--data", workplace.speech, "--study", "workers.study", "--json",
         "--no-measure", "--workers", "2", "--tuning", "3", "--no-early-stopping",
-        "--freeze-always", "--grow", "2",
+        "--freeze-always", "--grow", "2", "--tensorboard", "board",
     )  # fmt: skip
     found = json.loads(done.stdout)
     tuning, first, *_ = found["phases"]
@@ -264,6 +274,8 @@ def test_several_workers_and_the_optimisers_parameters(workplace):
         assert [trial.state for trial in study.trials()] == ["finished"] * 8
         assert all(trial.seconds > 0 for trial in study.trials())
         assert study.curve(0)
+    runs = {run.name for run in (workplace.root / "board").glob("workers-*/*")}
+    assert runs >= {"search", *(f"trial-{number:05d}" for number in range(8))}
 
 
 def test_a_corrupt_profile_names_its_field(workplace):

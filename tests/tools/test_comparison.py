@@ -25,7 +25,8 @@ from tools.comparison_rank import rank_agreement
 from tools.comparison_spread import chance, ratio_spread, spread
 from tools.comparison_verdict import verdict
 from tools.places import profile_store
-from tools.report_comparison import write_comparison_page
+from tools.report import write_page
+from tools.report_comparison import comparison_page
 
 
 def point(error, measured, predicted=None, flops=1_000_000, **fields):
@@ -324,7 +325,7 @@ def test_the_page_of_a_comparison_is_written(seeds, tmp_path):
     runs = {"flops": [tuned(SLOW)] * seeds, "latency": [tuned(FAST)] * seeds}
     told = document(runs, seeds=range(seeds))
     page = tmp_path / "new" / "compare.html"
-    write_comparison_page(runs, told, profile_store().get("host-cpu"), ["A note."], page)
+    write_page(comparison_page(runs, told, profile_store().get("host-cpu"), ["A note."]), page)
     text = page.read_text(encoding="utf-8")
     assert text.count("By the error on 20 validation clips, after fine-tuning") == 3
     assert told["verdict"] in text
@@ -335,7 +336,6 @@ def test_the_page_of_a_comparison_is_written(seeds, tmp_path):
 def test_nothing_to_compare_makes_a_page_all_the_same(tmp_path):
     runs = {"flops": [[]], "latency": [[]]}
     page = tmp_path / "compare.html"
-    write_comparison_page(
-        runs, document(runs, seeds=(0,)), profile_store().get("host-cpu"), [], page
-    )
+    told = document(runs, seeds=(0,))
+    write_page(comparison_page(runs, told, profile_store().get("host-cpu"), []), page)
     assert "share no accuracy" in page.read_text(encoding="utf-8")

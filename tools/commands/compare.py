@@ -11,6 +11,7 @@ from tools.commands.search import (
     asked_for,
     execution_of,
     execution_options,
+    run_told,
     search_options,
 )
 
@@ -39,6 +40,12 @@ OBJECTIVES = ("flops", "latency")
     help="Folder of the studies and the page.",
 )
 @click.option(
+    "--figures",
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write each figure of the page as SVG and PNG as well.",
+)
+@click.option(
     "--accept-changes",
     is_flag=True,
     help="Go on with studies of other code or of a profile that was calibrated anew.",
@@ -50,6 +57,7 @@ def command(
     studies: tuple[Path, ...],
     seeds: int,
     output: Path,
+    figures: Path | None,
     accept_changes: bool,
     as_json: bool,
     **options: Any,  # noqa: ANN401
@@ -63,6 +71,10 @@ def command(
     if len(studies) not in (0, 2):
         raise click.UsageError(f"give two studies or none, got {len(studies)}")
     execution = execution_of(options)
+    if figures is not None:
+        from tools.figure_files import check_installed
+
+        check_installed()
     if studies:
         paths = {_objective_of(path): [path] for path in studies}
         if set(paths) != set(OBJECTIVES):
@@ -72,7 +84,7 @@ def command(
     else:
         request = asked_for("latency", options)
         paths = _search_all(request, seeds, output, execution, accept_changes=accept_changes)
-    _compare({name: paths[name] for name in OBJECTIVES}, output, as_json=as_json)
+    _compare({name: paths[name] for name in OBJECTIVES}, output, figures, as_json=as_json)
 
 
 def _objective_of(path: Path) -> str:
@@ -109,7 +121,6 @@ def _search(path: Path, asked: Request, execution: Execution, *, accept_changes:
     """Begins the study at ``path``, or goes on with it, to its end."""
     from tools import job as jobs
     from tools.console import stages
-    from tools.narrate import Narrator
 
     with stages() as progress:
         if path.exists():
@@ -117,9 +128,9 @@ def _search(path: Path, asked: Request, execution: Execution, *, accept_changes:
         else:
             job = jobs.open_job(asked, progress)
             recorder = jobs.create(job, path)
-        with recorder:
-            _check_asked(path, jobs.request_of(recorder), asked)
-            jobs.run_job(job, recorder, execution, on_event=Narrator.of(recorder, progress))
+    with recorder:
+        _check_asked(path, jobs.request_of(recorder), asked)
+        run_told(job, recorder, execution)
 
 
 def _check_asked(path: Path, kept: Request, asked: Request) -> None:
@@ -133,14 +144,17 @@ def _check_asked(path: Path, kept: Request, asked: Request) -> None:
         )
 
 
-def _compare(paths: dict[str, list[Path]], output: Path, *, as_json: bool) -> None:
+def _compare(
+    paths: dict[str, list[Path]], output: Path, figures: Path | None, *, as_json: bool
+) -> None:
     from search.study import Study
     from tools.comparison import at_one_stage
     from tools.comparison_document import comparison_document
     from tools.console import print_json, say
     from tools.job import request_of
     from tools.measured_fronts import measure_all, measured_points
-    from tools.report_comparison import write_comparison_page
+    from tools.report import write_page
+    from tools.report_comparison import comparison_page
 
     say("timing every member of the fronts on the device")
     profile = measure_all([path for group in paths.values() for path in group])
@@ -156,7 +170,12 @@ def _compare(paths: dict[str, list[Path]], output: Path, *, as_json: bool) -> No
         runs, profile=profile.name, seeds=seeds, clips=clips, left_out=left_out
     )
     page = output / "compare.html"
-    write_comparison_page(runs, document, profile, notes, page)
+    data = comparison_page(runs, document, profile, notes)
+    write_page(data, page)
+    if figures is not None:
+        from tools.figure_files import write_figures
+
+        say(f"figures: {len(write_figures(data, figures))} files in {figures.resolve()}")
     if as_json:
         print_json(document)
     else:

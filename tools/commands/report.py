@@ -14,19 +14,36 @@ import click
     type=click.Path(path_type=Path, dir_okay=False),
     help="The page's file. [default: STUDY.html]",
 )
+@click.option(
+    "--figures",
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write each figure of the page as SVG and PNG as well.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
-def command(study: Path, output: Path | None, as_json: bool) -> None:
+def command(study: Path, output: Path | None, figures: Path | None, as_json: bool) -> None:
     """Write one self-contained page for STUDY; also while its search is still running."""
     from search.study import Study
     from tools.console import print_json, say
     from tools.job import request_of
     from tools.places import open_estimator, profile_store
-    from tools.report import write_study_page
+    from tools.report import study_page, write_page
 
+    if figures is not None:
+        from tools.figure_files import check_installed
+
+        check_installed()
     page = output or study.with_name(f"{study.name}.html")
     with Study.open(study) as found:
         estimator = open_estimator(profile_store().get(request_of(found).profile))
-        write_study_page(found, estimator, page)
+        data = study_page(found, estimator)
+    write_page(data, page)
+    drawn = []
+    if figures is not None:
+        from tools.figure_files import write_figures
+
+        drawn = write_figures(data, figures)
+        say(f"figures: {len(drawn)} files in {figures.resolve()}")
     if as_json:
-        print_json({"study": str(study), "report": str(page)})
+        print_json({"study": str(study), "report": str(page), "figures": [str(p) for p in drawn]})
     say(f"page: {page.resolve()}")

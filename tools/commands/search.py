@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from tools.console import Stages
     from tools.execution import Execution
     from tools.job import Job, Request
+    from tools.tracking import Tracker
 
 DEMO_STUDY = Path("ponas-demo.study")
 DEMO: dict[str, Any] = {
@@ -185,6 +187,15 @@ def search_options(function: Callable[..., Any]) -> Callable[..., Any]:
     help="Time the front on the device at the end.",
 )
 @click.option(
+    "--tensorboard",
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write curves, figures and settings of every trial for TensorBoard.",
+)
+@click.option(
+    "--mlflow", metavar="URI", help="The same for MLflow, such as sqlite:///mlflow.db or a server."
+)
+@click.option(
     "--demo", is_flag=True, help="Ten minutes, everything built in: what `make search` runs."
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
@@ -201,6 +212,8 @@ def command(
     accept_changes: bool,
     report: Path | None,
     measured: bool,
+    tensorboard: Path | None,
+    mlflow: str | None,
     demo: bool,
     as_json: bool,
     **options: Any,  # noqa: ANN401
@@ -225,8 +238,8 @@ def command(
         )
     asked = resumed or asked_for(objective, options, max_latency_ms=max_latency_ms)
     search_study(
-        path, asked, execution, report=report, measured=measured, demo=demo,
-        as_json=as_json,
+        path, asked, execution, _trackers(tensorboard, mlflow), report=report, measured=measured,
+        demo=demo, as_json=as_json,
     )  # fmt: skip
 
 
@@ -256,6 +269,7 @@ def search_study(
     path: Path,
     asked: Request | Resumed,
     execution: Execution,
+    trackers: Sequence[Tracker] = (),
     *,
     report: Path | None,
     measured: bool,
@@ -266,7 +280,6 @@ def search_study(
     from tools import job as jobs
     from tools.console import say, stages
     from tools.front import measure_front
-    from tools.narrate import Narrator
 
     with stages() as progress:
         if isinstance(asked, Resumed):
@@ -282,16 +295,35 @@ def search_study(
             recorder = jobs.create(job, path)
     with recorder:
         _say_what(job, path)
-        with stages() as progress:
-            try:
-                jobs.run_job(job, recorder, execution, on_event=Narrator.of(recorder, progress))
-            except KeyboardInterrupt:
-                say(f"stopped; go on with: ponas search --resume --study {path}")
-                raise
-            if measured and job.profile.file.runner and recorder.front():
-                progress.line("timing the front on the device")
-                measure_front(recorder, job.estimator, job.profile)
+        try:
+            run_told(job, recorder, execution, trackers)
+        except KeyboardInterrupt:
+            say(f"stopped; go on with: ponas search --resume --study {path}")
+            raise
+        if measured and job.profile.file.runner and recorder.front():
+            say("timing the front on the device")
+            measure_front(recorder, job.estimator, job.profile)
         _end(job, recorder, report or path.with_name(f"{path.name}.html"), as_json=as_json)
+
+
+def run_told(
+    job: Job, recorder: StudyRecorder, execution: Execution, trackers: Sequence[Tracker] = ()
+) -> None:
+    """Searches and fine-tunes to the end, lets a person see it, and tells the trackers."""
+    from tools.front_volume import Box
+    from tools.job import run_job
+    from tools.live_search import told
+    from tools.tracking import Tracking, figures_of, together
+
+    box = Box.of(recorder, job.costs())
+    with told(recorder, box) as (tell, line), ExitStack() as ended:
+        receivers = [
+            Tracking(recorder, tracker, box=box, figures=figures_of(job), line=line)
+            for tracker in trackers
+        ]
+        for receiver in receivers:
+            ended.callback(receiver.close)
+        run_job(job, recorder, execution, on_event=together([tell, *receivers]))
 
 
 def calibrate_if_needed(name: str, progress: Stages) -> Profile:
@@ -305,6 +337,20 @@ def calibrate_if_needed(name: str, progress: Stages) -> Profile:
         return profile
     progress.line(f"calibrating {name}: timing kernels on this machine (about a minute)")
     return calibrate_profile(store, profile, quick_settings(), progress, hasty=True)
+
+
+def _trackers(tensorboard: Path | None, mlflow: str | None) -> list[Tracker]:
+    """Those that are asked for. Raises InputError where one is not installed or not there."""
+    trackers: list[Tracker] = []
+    if tensorboard is not None:
+        from tools.tensorboard_log import TensorBoardLog
+
+        trackers.append(TensorBoardLog(tensorboard))
+    if mlflow is not None:
+        from tools.mlflow_log import MlflowLog
+
+        trackers.append(MlflowLog(mlflow))
+    return trackers
 
 
 def _given(context: click.Context, name: str) -> bool:
