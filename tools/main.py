@@ -11,7 +11,7 @@ import click
 
 COMMANDS = (
     "profiles", "calibrate", "estimate", "search", "compare", "measure", "report", "trials",
-    "data", "evaluate", "spot", "export", "quantize",
+    "data", "evaluate", "spot", "export", "quantize", "doctor",
 )  # fmt: skip
 """In the order of the help text; each is ``command`` in ``tools.commands.<name>``."""
 

@@ -29,7 +29,7 @@ def listen(
         MissingToolError: without the package, its library, or a microphone.
 
     """
-    sounddevice = _sounddevice()
+    sounddevice = load_sounddevice()
     try:
         rate_hz = int(sounddevice.query_devices(kind="input")["default_samplerate"])
         stream = sounddevice.InputStream(samplerate=rate_hz, channels=1, dtype="float32")
@@ -58,7 +58,8 @@ def _blocks(
         yield converter.convert(block)
 
 
-def _sounddevice() -> ModuleType:
+def load_sounddevice() -> ModuleType:
+    """The package and the library below it; MissingToolError with the cure without them."""
     try:
         import sounddevice
     except ImportError:

@@ -58,7 +58,7 @@ class Toolchain:
     def _runtime(self, platform: Platform) -> list[Path]:
         """The objects of `_SOURCES`, compiled where they are not in the cache yet."""
         texts = [_source(name) for name in (*_SOURCES, _HEADER)]
-        made_by = f"{_zig_version()} {platform.zig_target} {_FLAGS}".encode()
+        made_by = f"{zig_version()} {platform.zig_target} {_FLAGS}".encode()
         digest = hashlib.sha256(b"\0".join([made_by, *texts])).hexdigest()[:16]
         folder = self.cache / f"{platform.name}-{digest}"
         objects = [folder / Path(name).with_suffix(".o") for name in _SOURCES]
@@ -90,7 +90,7 @@ class Toolchain:
         self._zig(["ar", "rcsD", str(output), *objects], output.name)
 
     def _zig(self, words: Sequence[str], what: str) -> None:
-        _zig_version()
+        zig_version()
         command = [sys.executable, "-m", "ziglang", *words]
         with TemporaryDirectory() as scratch:
             places = {
@@ -108,8 +108,8 @@ class Toolchain:
             raise DeviceError(f"zig cannot build {what}: {_reason(done.stderr)}")
 
 
-def _zig_version() -> str:
-    """Raises DeviceError where zig is not installed."""
+def zig_version() -> str:
+    """The cross-linker's version. Raises DeviceError where it is not installed."""
     if importlib.util.find_spec("ziglang") is None:
         raise DeviceError(
             "programs for boards need the cross-linker zig; install it: pip install 'ponas[boards]'"
