@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from boltons.fileutils import atomic_save
 
 from costmodel.errors import InputError
+from tools.figure_bars import PLOTLY_GAP, draw_bars, to_the_right
 from tools.page_data import Page
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ WIDTH, HEIGHT, STACKED_HEIGHT = 7.0, 4.4, 6.2
 """Inches; the last of figures with two plots, one below the other."""
 _LEFT, _RIGHT, _BOTTOM, _TOP = 0.86, 0.15, 0.58, 0.42
 """Inches around the plots."""
+_RIGHT_AXIS = 0.8
+"""Inches on the right where an axis is there."""
 _POINTS = 0.75
 """Of a pixel, in which plotly measures: 72 an inch against 96."""
 
@@ -104,12 +107,17 @@ def draw(figure: Mapping[str, Any]) -> Figure:
     axes = _axes(drawn, plots)
     lowest = min(axes.values(), key=lambda each: each.get_position().y0)
     _shapes(layout.get("shapes", ()), axes, plots)
+    bars = [trace for trace in traces if trace["type"] == "bar" and len(trace["x"])]
+    if bars:
+        inks = [_ink(trace["marker"]["color"]) for trace in bars]
+        draw_bars(bars, inks, layout.get("bargap", PLOTLY_GAP), axes["yaxis"])
     for trace in traces:
-        _trace(trace, axes["yaxis" + trace.get("yaxis", "y")[1:]])
+        if trace["type"] != "bar":
+            _trace(trace, axes["yaxis" + trace.get("yaxis", "y")[1:]])
     for key, plot in plots.items():
         _scale(axes[key].yaxis, plot)
         _scale(axes[key].xaxis, layout["xaxis"], labelled=axes[key] is lowest)
-        axes[key].grid(visible=plot.get("visible", True))
+        axes[key].grid(visible=plot.get("visible", True) and plot.get("showgrid", True))
         axes[key].set_axisbelow(True)
         axes[key].tick_params(labelbottom=axes[key] is lowest, length=3)
     drawn.align_ylabels()
@@ -120,7 +128,8 @@ def draw(figure: Mapping[str, Any]) -> Figure:
 def _axes(drawn: Figure, plots: Mapping[str, Any]) -> dict[str, Axes]:
     """One for each y axis of plotly's, in its part of the height, all with the same x."""
     width, height = drawn.get_size_inches()
-    left, wide = _LEFT / width, (width - _LEFT - _RIGHT) / width
+    right = _RIGHT_AXIS if any(_is_right(plot) for plot in plots.values()) else _RIGHT
+    left, wide = _LEFT / width, (width - _LEFT - right) / width
     bottom, high = _BOTTOM / height, (height - _BOTTOM - _TOP) / height
     axes: dict[str, Axes] = {}
     for key, plot in plots.items():
@@ -132,7 +141,13 @@ def _axes(drawn: Figure, plots: Mapping[str, Any]) -> dict[str, Axes]:
         axes[key] = drawn.add_axes(place, sharex=axes.get("yaxis"), label=key)
         if not plot.get("visible", True):
             axes[key].set_axis_off()
+        elif _is_right(plot):
+            to_the_right(axes[key])
     return axes
+
+
+def _is_right(plot: Mapping[str, Any]) -> bool:
+    return plot.get("side") == "right"
 
 
 def _scale(axis: Any, told: Mapping[str, Any], *, labelled: bool = True) -> None:  # noqa: ANN401
@@ -146,6 +161,8 @@ def _scale(axis: Any, told: Mapping[str, Any], *, labelled: bool = True) -> None
     if "range" in told:
         limits = [10**each if logarithmic else each for each in told["range"]]
         getattr(axis.axes, f"set_{side}lim")(*limits)
+    if told.get("rangemode") == "tozero":
+        getattr(axis.axes, f"set_{side}lim")(0, None)
     if "tickvals" in told:
         axis.set_major_locator(FixedLocator(list(told["tickvals"])))
         axis.set_minor_locator(NullLocator())
@@ -250,8 +267,11 @@ def _legend(drawn: Figure, traces: Sequence[Mapping[str, Any]], above: Axes) -> 
 def _sample(trace: Mapping[str, Any]) -> Any:  # noqa: ANN401 - one mark, or those of two ends
     """What stands for a trace in the legend."""
     from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
 
     marker = trace.get("marker", {})
+    if trace["type"] == "bar":
+        return Patch(color=_ink(marker["color"]))
     symbols = marker.get("symbol", "circle")
     symbol = symbols[0] if isinstance(symbols, list | tuple) else symbols
     name = symbol.removesuffix("-open")

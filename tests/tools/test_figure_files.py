@@ -56,6 +56,19 @@ def test_text_in_an_svg_is_text_with_titles_ticks_and_legend(written):
     assert "within ±10 %" in texts(folder / "calibration.svg")
 
 
+def test_bars_stand_beside_each_other_and_errors_have_an_axis_on_the_right():
+    bars = figures(sample_page())["latency"]
+    drawn = draw(bars.to_dict())
+    left, right = drawn.axes
+    assert (left.get_ylabel(), right.get_ylabel()) == ("latency (ms)", "clips wrong (%)")
+    assert right.yaxis.get_label_position() == "right"
+    predicted, measured = left.containers
+    assert [bar.get_height() for bar in predicted] == list(bars.data[0].y)
+    for one, other in zip(predicted, measured, strict=True):
+        assert one.get_x() + one.get_width() == pytest.approx(other.get_x())
+    assert (left.get_ylim()[0], right.get_ylim()[0]) == (0, 0)
+
+
 def test_the_same_data_give_the_same_files(written, tmp_path):
     folder, _ = written
     write_figures(sample_page(), tmp_path)
@@ -70,7 +83,7 @@ def test_every_point_of_the_page_is_a_mark_in_the_file():
             len(group.get_offsets()) for axes in drawn.axes for group in axes.collections
             if group.get_offsets().shape[1] == 2 and hasattr(group, "get_sizes")
         )  # fmt: skip
-        told = sum(len(t.x) for t in figure.data if "markers" in t.mode)
+        told = sum(len(t.x) for t in figure.data if t.type == "scatter" and "markers" in t.mode)
         assert marks == told > 0, name
 
 
