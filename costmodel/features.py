@@ -2,7 +2,7 @@
 
 They are computed from the loops (`costmodel.loopnest`) and the facts of the processor
 (`costmodel.target`), never from a layer's settings. What does not apply to a kind of processor is
-zero there. `costmodel.analysis_cpu` and `costmodel.analysis_gpu` say how the loops are read.
+zero there. `costmodel.analysis.cpu` and `costmodel.analysis.gpu` say how the loops are read.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from costmodel.analysis_cpu import CpuAnalysis
-from costmodel.analysis_gpu import GpuAnalysis
-from costmodel.gpu_launch import SECTOR_BYTES
+from costmodel.analysis.cpu import CpuAnalysis
+from costmodel.analysis.gpu import GpuAnalysis
+from costmodel.analysis.launch import SECTOR_BYTES
 from costmodel.loopnest import LoopKind, LoopNest
 from costmodel.target import CpuTarget, GpuTarget, Target
 

@@ -21,8 +21,8 @@ from boltons.fileutils import atomic_save
 from threadpoolctl import threadpool_limits
 
 from costmodel.errors import InputError
-from costmodel.forest import Forest, fit_forest
-from costmodel.gaussian_process import GaussianProcess, fit_process
+from costmodel.regression.forest import Forest, fit_forest
+from costmodel.regression.gaussian_process import GaussianProcess, fit_process
 
 Matrix = npt.NDArray[np.float64]
 Vector = npt.NDArray[np.float64]

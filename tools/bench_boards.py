@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 
 from costmodel.regressor import NORMAL_80, fit
 from costmodel.target import CpuTarget, Target
-from costmodel.tophub import ARM_PROFILES, CUDA_PROFILES, PROFILES, Record, read_records
+from costmodel.tophub.records import ARM_PROFILES, CUDA_PROFILES, PROFILES, Record, read_records
 from tools.ablation import Table, Timed, left_out, lowered, operations, settings
 from tools.bench import print_line
 from tools.places import profile_store

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from costmodel.mfcc import MfccPlan
+    from costmodel.mfcc.kernel import MfccPlan
     from kws.features import Normalisation
     from kws.mfcc import MfccSettings
 
@@ -19,7 +19,7 @@ def plan_of(settings: MfccSettings, normalisation: Normalisation | None = None) 
     import numpy as np
     from librosa.filters import get_window
 
-    from costmodel.mfcc import MfccPlan
+    from costmodel.mfcc.kernel import MfccPlan
     from kws.mfcc import dct_matrix, mel_bands
     from kws.words import CLIP_SAMPLES
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from costmodel.errors import CostModelError
 from costmodel.estimate import Estimator
 from costmodel.measure import measure_kernel, measure_networks
-from costmodel.mfcc import mfcc_job
+from costmodel.mfcc.kernel import mfcc_job
 from costmodel.network import Network
 from costmodel.profile import Profile
 from kws.mfcc import MfccSettings

@@ -37,7 +37,7 @@ from costmodel.profile import (
 from costmodel.regressor import Matrix, RatioModel, Vector, fit
 from costmodel.schedules.family import Schedule
 from costmodel.target import Target
-from costmodel.tophub import PROFILES, Record, read_records
+from costmodel.tophub.records import PROFILES, Record, read_records
 
 LOGS: Mapping[str, str] = MappingProxyType(
     {

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from costmodel.gaussian_process import GaussianProcess
+from costmodel.regression.gaussian_process import GaussianProcess
 
 Matrix = npt.NDArray[np.float64]
 Vector = npt.NDArray[np.float64]

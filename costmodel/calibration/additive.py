@@ -17,7 +17,7 @@ import numpy.typing as npt
 from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import minimize
 
-from costmodel.gaussian_process import GaussianProcess
+from costmodel.regression.gaussian_process import GaussianProcess
 
 Matrix = npt.NDArray[np.float64]
 Vector = npt.NDArray[np.float64]

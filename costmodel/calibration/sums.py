@@ -22,9 +22,9 @@ from costmodel.calibration.card import ErrorCard, make_card
 from costmodel.calibration.described import describing_schedule
 from costmodel.errors import InputError
 from costmodel.features import NAMES, rows_and_bounds
-from costmodel.forest import Forest
 from costmodel.kernels import Kernel
 from costmodel.predictor import Overhead, argument_bytes
+from costmodel.regression.forest import Forest
 from costmodel.regressor import COVERAGE, NORMAL_80, RatioModel
 from costmodel.schedules.registry import describe
 from costmodel.target import Target

@@ -30,7 +30,7 @@ from costmodel.crossbuild.toolchain import Toolchain
 from costmodel.errors import DeviceError, InputError
 from costmodel.kernels import Array, SoftmaxKernel
 from costmodel.lowering import lower
-from costmodel.mfcc import MfccPlan, mfcc_job
+from costmodel.mfcc.kernel import MfccPlan, mfcc_job
 from costmodel.program import Program, assemble
 from costmodel.schedules.registry import points
 from costmodel.target import CpuTarget

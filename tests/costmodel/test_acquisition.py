@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from costmodel.calibration.acquisition import Belief, chances, pick, prior_belief
-from costmodel.gaussian_process import GaussianProcess, fit_process
+from costmodel.regression.gaussian_process import GaussianProcess, fit_process
 
 VARIANCES, LENGTHS, NOISE = np.array([0.5, 0.1]), np.array([2.0, 0.5]), 1e-3
 

@@ -14,7 +14,7 @@ from costmodel.crossbuild.library_source import Interface, example, header
 from costmodel.crossbuild.platforms import platform_of
 from costmodel.crossbuild.toolchain import Toolchain
 from costmodel.errors import DeviceError, InputError
-from costmodel.mfcc import MfccPlan
+from costmodel.mfcc.kernel import MfccPlan
 from costmodel.network import Network
 from costmodel.partition import partition
 from costmodel.program import Program, constants

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from costmodel.footprint import Footprint, distinct, touched
+from costmodel.analysis.footprint import Footprint, distinct, touched
 from costmodel.loopnest import Access, Loop, LoopKind, Statement
 
 SERIAL = LoopKind.SERIAL

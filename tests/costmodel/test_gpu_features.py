@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from cuda_drawing import make_gpu
 
+from costmodel.analysis.launch import launch_of, launches
 from costmodel.features import NAMES, analyse, extract, roofline_seconds
-from costmodel.gpu_launch import launch_of, launches
 from costmodel.loopnest import LoopKind, LoopNest, Memory, statement
 
 B, T, S, U = LoopKind.BLOCK, LoopKind.THREAD, LoopKind.SERIAL, LoopKind.UNROLLED

@@ -6,7 +6,7 @@ from drawing import make_target
 
 from costmodel.loopnest import LoopKind
 from costmodel.lowering import compile_module
-from costmodel.mfcc_arithmetic import butterfly, decibels, power_of, turned_by
+from costmodel.mfcc.arithmetic import butterfly, decibels, power_of, turned_by
 from costmodel.schedules.loops_tvm import argument, module, nest, store
 
 

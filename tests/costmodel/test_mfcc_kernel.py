@@ -11,7 +11,7 @@ from costmodel.crossbuild.run import check
 from costmodel.errors import InputError
 from costmodel.executable import Executable
 from costmodel.lowering import compile_module, lower
-from costmodel.mfcc import MfccPlan, mfcc_job
+from costmodel.mfcc.kernel import MfccPlan, mfcc_job
 
 SAMPLES = 4000
 

@@ -15,7 +15,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
 from costmodel.errors import InputError
-from costmodel.forest import FEATURE_SHARE, TREES, fit_forest
+from costmodel.regression.forest import FEATURE_SHARE, TREES, fit_forest
 from costmodel.regressor import COVERAGE, NORMAL_80, RatioModel, fit
 
 NAMES = ("a", "b", "c", "constant")

@@ -10,7 +10,7 @@ from costmodel.errors import InputError
 from costmodel.loopnest import LoopKind, Memory
 from costmodel.schedules.spatial_pack import SpatialPackConvolution
 from costmodel.tir import read
-from costmodel.tophub import PROFILES, read_records
+from costmodel.tophub.records import PROFILES, read_records
 
 ARM, GPU = make_target(lanes=4, cores=2), make_gpu()
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "tophub_conv.jsonl"

@@ -17,13 +17,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, cast, get_args
 
-from costmodel import tophub_arm, tophub_cuda
 from costmodel.errors import InputError
 from costmodel.kernels import ConvKernel
 from costmodel.loopnest import LoopNest
 from costmodel.schedules.family import Schedule
 from costmodel.schedules.spatial_pack import SpatialPackConvolution, schedule_of
 from costmodel.target import Target
+from costmodel.tophub import arm, cuda
 
 Op = Literal["direct_conv2d", "winograd_conv2d", "depthwise_conv2d"]
 Knob = int | tuple[int, ...] | tuple[str, ...]
@@ -93,10 +93,10 @@ class Record:
     def describe(self, target: Target) -> LoopNest:
         """The loops of the recorded schedule on ``target``, a CPU or a GPU as the board is."""
         if self.on_gpu:
-            return tophub_cuda.DESCRIPTIONS[self.op](self.kernel, self.knobs, target)
+            return cuda.DESCRIPTIONS[self.op](self.kernel, self.knobs, target)
         if (schedule := self.schedule) is not None:
             return _SPATIAL_PACK.describe(self.kernel, schedule, target)
-        return tophub_arm.DESCRIPTIONS[self.op](self.kernel, self.knobs)
+        return arm.DESCRIPTIONS[self.op](self.kernel, self.knobs)
 
 
 def read_records(path: Path) -> Iterator[Record]:
@@ -193,7 +193,7 @@ def _arm_knobs(kernel: ConvKernel, op: str, knobs: dict[str, Knob]) -> dict[str,
     """The knobs with all that the descriptions rely on checked."""
     rows, columns = kernel.output_size
     if op == "winograd_conv2d":
-        tiles = math.prod(tophub_arm.winograd_tiles(kernel, tophub_arm.WINOGRAD_TILE))
+        tiles = math.prod(arm.winograd_tiles(kernel, arm.WINOGRAD_TILE))
         extents = {"tile_p": tiles, "tile_k": kernel.filters, "tile_c": kernel.channels}
     elif op == "depthwise_conv2d":
         extents = {"tile_c": kernel.channels, "tile_h": rows, "tile_w": columns}
@@ -204,8 +204,8 @@ def _arm_knobs(kernel: ConvKernel, op: str, knobs: dict[str, Knob]) -> dict[str,
         schedule_of(checked)
     for name, loops in _ANNOTATIONS.get(op, {}).items():
         annotations = _tuple(knobs[name])
-        if len(annotations) != loops or not set(annotations) <= set(tophub_arm.KINDS):
-            allowed = ", ".join(tophub_arm.KINDS)
+        if len(annotations) != loops or not set(annotations) <= set(arm.KINDS):
+            allowed = ", ".join(arm.KINDS)
             raise ValueError(f"knob '{name}' must give {loops} of {allowed}, got {annotations}")
     return checked
 
@@ -222,7 +222,7 @@ def _cuda_knobs(kernel: ConvKernel, op: str, knobs: dict[str, Knob]) -> dict[str
         places = math.prod(int(part) for part in _tuple(knobs["tile_b"]))
         if places not in WINOGRAD_PLACES:
             raise ValueError(f"knob 'tile_b' must multiply to 16 or 36, got {places}")
-        tiles = math.prod(tophub_arm.winograd_tiles(kernel, tophub_cuda.winograd_tile(places)))
+        tiles = math.prod(arm.winograd_tiles(kernel, cuda.winograd_tile(places)))
         planes = {"tile_b": places, "tile_y": kernel.filters, "tile_x": tiles}
         steps = {"tile_rc": kernel.channels}
     for name in _OPTIONS:

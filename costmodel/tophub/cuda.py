@@ -17,7 +17,7 @@ from costmodel.kernels import ConvKernel
 from costmodel.loopnest import LoopNest, Memory
 from costmodel.schedules.cuda_nest import Buffer, CudaNest, Ref, Repeat, Turn, unravel
 from costmodel.target import Target
-from costmodel.tophub_cuda_parts import (
+from costmodel.tophub.cuda_parts import (
     UNROLLED,
     Split,
     all_unrolled,

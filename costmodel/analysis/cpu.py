@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from costmodel.footprint import Footprint, distinct
+from costmodel.analysis.footprint import Footprint, distinct
 from costmodel.loopnest import Access, Loop, LoopKind, LoopNest, Statement
 from costmodel.target import CpuTarget
 

@@ -1,4 +1,4 @@
-"""The loops of `costmodel.mfcc`, written in TVM.
+"""The loops of `costmodel.mfcc.kernel`, written in TVM.
 
 Frames lie side by side in the lanes of vectors, so that every step of the transform, of the bands
 and of the cosines is the same arithmetic on whole vectors, on any processor. The transform is one
@@ -18,11 +18,11 @@ import tvm
 from tvm import tirx
 
 from costmodel.loopnest import LoopKind
-from costmodel.mfcc_arithmetic import butterfly, decibels, power_of, turned_by
+from costmodel.mfcc.arithmetic import butterfly, decibels, power_of, turned_by
 from costmodel.schedules.loops_tvm import argument, in_order, module, nest, private, store, when
 
 if TYPE_CHECKING:
-    from costmodel.mfcc import MfccLayout
+    from costmodel.mfcc.kernel import MfccLayout
 
 _TILE = 4
 """Coefficients computed at a time: sums that do not wait for one another."""

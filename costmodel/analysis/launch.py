@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from costmodel.footprint import distinct, touched
+from costmodel.analysis.footprint import distinct, touched
 from costmodel.loopnest import Access, LoopKind, LoopNest, Memory, Statement
 from costmodel.target import FLOAT_BYTES, GpuTarget
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from costmodel.errors import InputError
 from costmodel.kernels import Array, TvmKernel
-from costmodel.mfcc_tvm import function_text
+from costmodel.mfcc.loops import function_text
 from costmodel.runners.contract import KernelJob
 from costmodel.schedules.registry import points
 from costmodel.target import CpuTarget, Target

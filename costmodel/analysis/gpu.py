@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 from functools import cached_property
 
-from costmodel.footprint import distinct
-from costmodel.gpu_launch import SECTOR_BYTES, Launch, launch_of, launches
+from costmodel.analysis.footprint import distinct
+from costmodel.analysis.launch import SECTOR_BYTES, Launch, launch_of, launches
 from costmodel.loopnest import LoopNest
 from costmodel.target import GpuTarget
 

@@ -1,0 +1,1 @@
+"""TopHub's published kernels: records, and the loops of the schedules that they speak of."""
