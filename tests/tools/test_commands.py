@@ -203,8 +203,8 @@ def test_compare_measures_both_fronts_and_says_which_is_faster(workplace, undist
 def test_report_writes_its_figures_as_files_too(workplace, undisturbed):
     path, _ = undisturbed
     found = json.loads(workplace("report", path, "--figures", "drawn", "--json").stdout)
-    drawn = {f"drawn/{name}.{kind}" for name in ("front", "trials", "operations", "calibration")
-             for kind in ("svg", "png")}  # fmt: skip
+    named = ("front", "latency", "trials", "operations", "calibration")
+    drawn = {f"drawn/{name}.{kind}" for name in named for kind in ("svg", "png")}
     assert set(found["figures"]) == drawn
     assert all((workplace.root / name).stat().st_size > 5_000 for name in drawn)
 
