@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -102,7 +102,7 @@ def train(
         raise InputError(f"a seed is a whole number from 0, got {seed}")
     keep_freed_memory()
     with _threads(threads):
-        run = _Run(architecture, data, settings, seed=seed, device=_device(device))
+        run = _Run(architecture, data, settings, seed=seed, device=torch_device(device))
         if checkpoint is not None and checkpoint.exists():
             run.restore(load_checkpoint(checkpoint, run.fingerprint))
         for point in run.curve:
@@ -243,11 +243,19 @@ class _Run:
         self._loss_sum.zero_()
 
 
-def _device(name: str) -> torch.device:
-    try:
+def torch_device(name: str) -> torch.device:
+    """The device that trains, by its name in torch.
+
+    Raises:
+        InputError: for a name that is none.
+        MissingToolError: for a device that is not here.
+
+    """
+    device: torch.device | None = None
+    with suppress(RuntimeError):
         device = torch.device(name)
-    except RuntimeError:
-        raise InputError(f"unknown device '{name}'; write cpu, cuda or cuda:1") from None
+    if device is None or device.type not in ("cpu", "cuda"):
+        raise InputError(f"unknown device '{name}'; write cpu, cuda or cuda:1")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise MissingToolError(
             f"no device '{name}' here: torch {torch.__version__} sees "

@@ -36,7 +36,7 @@ from search.work import Report, Stage, Task, Work
 
 SAME_ERRORS = 3
 """Trials that must fail alike, with none that ended well, for a search to stop: the fault is then
-in the objective and not in a candidate."""
+in the objective and not in a candidate. A first phase of fewer trials stops when all have."""
 
 INFEASIBLE_PER_TRIAL = 20
 """Infeasible candidates a phase may meet for each one it is to train, before it ends: they cost
@@ -258,11 +258,12 @@ class Running:
             if each.state in ("finished", "stopped", "failed")
         ]  # fmt: skip
         errors = {self._bare(each) for each in ended}
-        if len(ended) < SAME_ERRORS or len(errors) > 1 or None in errors:
+        enough = min(SAME_ERRORS, self._study.phases()[0].planned)
+        if len(ended) < enough or len(errors) > 1 or None in errors:
             return
         self._study.reopen_failed(each.number for each in ended)
         raise StudyError(
-            f"every one of the first {len(ended)} trials failed with {ended[-1].error}; "
+            f"{_first(len(ended))} failed with {ended[-1].error}; "
             "mend that and resume: they are then run again"
         )
 
@@ -303,3 +304,7 @@ def _raise_if_environment(found: Evaluation) -> None:
     """Raises StudyError for what is no fault of the candidate."""
     if found.environment:
         raise StudyError(found.error or "")
+
+
+def _first(count: int) -> str:
+    return "the first trial" if count == 1 else f"every one of the first {count} trials"

@@ -224,23 +224,17 @@ def create(job: Job, path: Path) -> StudyRecorder:
 
 
 def resume(
-    path: Path, stages: Stages, *, profile: str | None = None, accept_changes: bool = False
+    path: Path, stages: Stages, *, accept_changes: bool = False
 ) -> tuple[Job, StudyRecorder]:
     """The job of the study at ``path``, open for writing.
 
-    Raises InputError where it could not be continued faithfully: another profile, other data,
-    other code, or a profile that was calibrated anew. With ``accept_changes`` it goes on with
-    other code, and with the new calibration, by which the latencies of all trials are then
-    predicted again.
+    Raises InputError where it could not be continued faithfully: other data, other code, or a
+    profile that was calibrated anew. With ``accept_changes`` it goes on with other code, and with
+    the new calibration, by which the latencies of all trials are then predicted again.
     """
     recorder = StudyRecorder.open(path)
     try:
         request = request_of(recorder)
-        if profile is not None and profile != request.profile:
-            raise InputError(
-                f"study {path} searches for '{request.profile}', not '{profile}'; "
-                "leave --profile out, or start a new study at another path"
-            )
         job = open_job(request, stages)
         _check_same(recorder, job, accept_changes=accept_changes)
     except BaseException:

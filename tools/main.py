@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import errno
 import importlib
+import io
 import os
 import sys
 
 import click
+
+from tools.groups import Commands
 
 COMMANDS = (
     "profiles", "calibrate", "estimate", "search", "compare", "measure", "report", "trials",
@@ -18,10 +21,21 @@ COMMANDS = (
 ROOMS = ("costmodel", "search", "kws", "tools")
 """Our own packages: that one of these cannot be imported is a fault to be shown whole."""
 
+PLACES = {
+    errno.EACCES: "you may not read or write there",
+    errno.EPERM: "you may not read or write there",
+    errno.EROFS: "nothing can be written there",
+    errno.EISDIR: "it is a folder, and a file is needed",
+    errno.ENOTDIR: "a part of the path is a file, and a folder is needed",
+    errno.ENAMETOOLONG: "the name is too long",
+    errno.ELOOP: "its links lead in a circle",
+}
+"""What is wrong with a place that somebody has named, by the number of the system's error."""
+
 OK, OUR_FAILURE, USERS_MISTAKE, INTERRUPTED = 0, 1, 2, 130
 
 
-class _Commands(click.Group):
+class _Commands(Commands):
     """Subcommands, each in a module of its own that imports what is heavy when it runs."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -64,6 +78,9 @@ def cli() -> None:
 
 def main() -> None:
     """Runs the command line and ends the process: 0 success, 2 a user's mistake, 1 our failure."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that has no sign for ±
     sys.exit(run(sys.argv[1:]))
 
 
@@ -88,6 +105,10 @@ def run(arguments: list[str]) -> int:
     return OK
 
 
+MOST_CHARACTERS = 1200
+"""Of an error's line; the longest of ours has half as many."""
+
+
 def _status(error: Exception) -> int | None:
     """2 for a user's mistake, 1 for what let us down, None for a fault of the program itself."""
     from costmodel.errors import CostModelError
@@ -99,7 +120,9 @@ def _status(error: Exception) -> int | None:
 
     if isinstance(error, CostModelInputError | KwsInputError | SearchInputError):
         return USERS_MISTAKE
-    if isinstance(error, CostModelError | KwsError | SearchError | OSError):
+    if isinstance(error, OSError) and error.filename and error.errno in PLACES:
+        return USERS_MISTAKE
+    if isinstance(error, CostModelError | KwsError | SearchError | OSError | MemoryError):
         return OUR_FAILURE
     if isinstance(error, ImportError) and _package(error) not in ROOMS:
         return OUR_FAILURE
@@ -117,6 +140,10 @@ def _line(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         where = f" at {error.filename}" if error.filename else ""
         return f"the disk is full{where}; make room and run the command again, nothing is lost"
+    if isinstance(error, OSError) and error.filename and error.errno in PLACES:
+        return f"{error.filename}: {PLACES[error.errno]} ({error.strerror}); name another place"
+    if isinstance(error, MemoryError):
+        return f"out of memory{f' ({error})' if str(error) else ''}; what was finished is kept"
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{error.filename}: {error.strerror}"
     return " ".join(str(error).split())
@@ -125,12 +152,17 @@ def _line(error: Exception) -> str:
 def _with_help(error: click.ClickException) -> str:
     message = " ".join(error.format_message().split())
     if isinstance(error, click.UsageError) and error.ctx is not None:
-        return f"{message.rstrip('.')}; see: {error.ctx.command_path} --help"
-    return message
+        message = message.rstrip(".")
+        return f"{message}{'' if message[-1] == '?' else ';'} see: {error.ctx.command_path} --help"
+    return message.rstrip(".")
 
 
 def _fail(line: str, status: int) -> int:
-    sys.stderr.write(f"ponas: {line}\n")
+    # What comes from a damaged file may have anything in it, also what a terminal obeys.
+    shown = "".join(each if each.isprintable() else "?" for each in line)
+    if len(shown) > MOST_CHARACTERS:
+        shown = f"{shown[:MOST_CHARACTERS]} ..."
+    sys.stderr.write(f"ponas: {shown}\n")
     return status
 
 

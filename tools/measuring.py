@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tools.numbers import Number, Whole
+
 if TYPE_CHECKING:
     from costmodel.profile import Profile
     from costmodel.protocol import Protocol
@@ -183,13 +185,13 @@ class ProtocolOptions:
 
 def protocol_options(command: Command) -> Command:
     """Adds the options of `ProtocolOptions`, handed over as ``timing``."""
-    positive, count = click.FloatRange(min=0), click.IntRange(min=0)
+    positive, count = Number(min=0), Whole(min=0)
     options = (
-        click.option("--repeats", type=click.IntRange(min=1), help="Samples of each kernel."),
+        click.option("--repeats", type=Whole(min=1), help="Samples of each kernel."),
         click.option("--min-repeat-ms", type=positive, help="Shortest sample; 0: one run each."),
         click.option("--warm-up-ms", type=positive, help="Running before the first sample."),
-        click.option("--rounds", type=click.IntRange(min=1), help="Times each is gone through."),
-        click.option("--max-rounds", type=click.IntRange(min=1), help="While rounds disagree."),
+        click.option("--rounds", type=Whole(min=1), help="Times each is gone through."),
+        click.option("--max-rounds", type=Whole(min=1), help="While rounds disagree."),
         click.option("--agreement", type=positive, help="Share that two rounds may differ by."),
         click.option("--flush-kb", type=count, help="Memory written before each run."),
         click.option("--cpus", type=Processors(), help="Processors to run on: 4-7, or any."),

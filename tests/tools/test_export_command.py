@@ -79,7 +79,7 @@ def test_a_model_s_file_is_exported_and_never_overwritten(ponas, place):
         "export", place / "four.pt", "--format", "torch", "--output", place / "four.pt"
     )
     assert (status, out) == (2, "")
-    assert "is the model itself; give another file with --output" in err
+    assert "is what is read here and would be lost; name another file" in err
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ from kws.augmentation import AUGMENTATIONS, Augmentation
 from kws.features import FeatureSet, Normalisation, SplitFeatures
 from kws.mfcc import MfccSettings
 from kws.splits import SPLITS
-from tools.commands.search import SETS, asked_for
 from tools.job import Job, Request
 from tools.recipe import FINETUNE_DROP_EVERY
+from tools.search_options import SETS, asked_for
 
 OPTIONS = {
     "profile": "host-cpu", "data": "generated", "candidates": 4, "iterations": 10,

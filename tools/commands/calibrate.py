@@ -17,6 +17,7 @@ from tools.measuring import (
     reach_options,
     with_changes,
 )
+from tools.numbers import Number, Whole
 
 if TYPE_CHECKING:
     from costmodel.calibration.settings import CalibrationSettings
@@ -31,28 +32,28 @@ if TYPE_CHECKING:
 @click.argument("profile")
 @click.option(
     "--kernels",
-    type=click.IntRange(60, 5000),
+    type=Whole(60, 5000),
     default=300,
     show_default=True,
     help="Kernels timed by themselves, at most.",
 )
 @click.option(
     "--networks",
-    type=click.IntRange(4, 500),
+    type=Whole(4, 500),
     default=30,
     show_default=True,
     help="Whole networks timed for the error card, never in parts.",
 )
 @click.option(
     "--minutes",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(min=0, min_open=True),
     default=5.0,
     show_default=True,
     help="Time after which no further kernel is begun.",
 )
 @click.option(
     "--target-error",
-    type=click.FloatRange(0, 100, min_open=True, max_open=True),
+    type=Number(0, 100, min_open=True, max_open=True),
     metavar="PERCENT",
     help="Stop when whole networks are predicted this well on average.",
 )
@@ -63,13 +64,9 @@ if TYPE_CHECKING:
     show_default=True,
     help="Kernels that teach most about networks, or random ones.",
 )
-@click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the plan."
-)
+@click.option("--seed", type=Whole(min=0), default=0, show_default=True, help="Seed of the plan.")
 @click.option("--quick", is_flag=True, help="About a minute, for a first look.")
-@click.option(
-    "--threads", type=click.IntRange(1, 64), help="Cores that a kernel uses. [default: profile's]"
-)
+@click.option("--threads", type=Whole(1, 64), help="Cores that a kernel uses. [default: profile's]")
 @reach_options
 @protocol_options
 @click.option(

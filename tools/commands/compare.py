@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tools.commands.search import (
+from tools.commands.search import run_told
+from tools.numbers import Whole
+from tools.search_options import (
     asked_for,
     execution_of,
     execution_options,
-    run_told,
+    given,
     search_options,
 )
 
@@ -27,7 +29,7 @@ OBJECTIVES = ("flops", "latency")
 @click.argument("studies", nargs=-1, type=click.Path(path_type=Path))
 @click.option(
     "--seeds",
-    type=click.IntRange(min=1),
+    type=Whole(min=1),
     default=1,
     show_default=True,
     help="Searches of each objective, from seeds that follow --seed.",
@@ -53,7 +55,10 @@ OBJECTIVES = ("flops", "latency")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 @execution_options
 @search_options
+@click.pass_context
 def command(
+    context: click.Context,
+    /,
     studies: tuple[Path, ...],
     seeds: int,
     output: Path,
@@ -68,8 +73,13 @@ def command(
     Without, both are searched first, from the same seed, budget, space, data and start; run the
     same command again to go on after an interruption, or with more --seeds to add to them.
     """
+    from tools.destinations import check_folder
+
+    if studies:
+        _refuse_options(context)
     if len(studies) not in (0, 2):
         raise click.UsageError(f"give two studies or none, got {len(studies)}")
+    check_folder(output, "--output")
     execution = execution_of(options)
     if figures is not None:
         from tools.figure_files import check_installed
@@ -87,6 +97,20 @@ def command(
     _compare({name: paths[name] for name in OBJECTIVES}, output, figures, as_json=as_json)
 
 
+_OF_TWO_STUDIES = {"studies", "output", "figures", "as_json"}
+"""All that can be said where nothing is searched."""
+
+
+def _refuse_options(context: click.Context) -> None:
+    """Raises UsageError for an option that says something of a search which there is not."""
+    for name in context.params:
+        if name not in _OF_TWO_STUDIES and given(context, name):
+            raise click.UsageError(
+                f"--{name.replace('_', '-')} is for searches, and two studies are compared as they "
+                "are; leave it out"
+            )
+
+
 def _objective_of(path: Path) -> str:
     from search.study import Study
     from tools.job import request_of
@@ -101,9 +125,11 @@ def _search_all(
     """One study for each objective and seed, begun or gone on with, its front fine-tuned."""
     from dataclasses import replace
 
+    from tools.asked import check_asked
     from tools.commands.search import calibrate_if_needed
     from tools.console import say, stages
 
+    check_asked(request, execution)
     with stages() as progress:
         calibrate_if_needed(request.profile, progress)
     paths: dict[str, list[Path]] = {name: [] for name in OBJECTIVES}

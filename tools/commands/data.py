@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tools.groups import Commands
+from tools.numbers import Whole
+
 if TYPE_CHECKING:
     from tools.console import Stages
 
@@ -20,7 +23,7 @@ LABELS = click.option(
 )
 
 
-@click.group("data", short_help="Fetch, generate, check or describe a speech set.")
+@click.group("data", cls=Commands, short_help="Fetch, generate, check or describe a speech set.")
 def command() -> None:
     """Fetch, generate, check or describe a speech set.
 
@@ -29,16 +32,16 @@ def command() -> None:
     """
 
 
-@command.command("prepare")
+@command.command("prepare", short_help="Fetch, speak or unpack a set; compute its features.")
 @click.argument("data", default="generated")
 @click.option(
     "--clips",
-    type=click.IntRange(200, 1_000_000),
+    type=Whole(200, 1_000_000),
     default=None,
     help="Size of a generated set. [default: 4000]",
 )
 @click.option(
-    "--seed", type=click.IntRange(min=0), default=None, help="Seed of a generated set. [default: 0]"
+    "--seed", type=Whole(min=0), default=None, help="Seed of a generated set. [default: 0]"
 )
 @click.option(
     "--output",
@@ -72,6 +75,7 @@ def prepare(
     from kws.labels import parse_labels
     from kws.published import PUBLISHED
     from tools.console import stages
+    from tools.destinations import check_folder
     from tools.speech import GENERATED, load
 
     chosen = parse_labels(labels)
@@ -80,6 +84,8 @@ def prepare(
         raise InputError("--clips, --seed and --output are for the data set 'generated' only")
     if (mirror, file) != (None, None) and data not in PUBLISHED:
         raise InputError(f"--mirror and --file are for {' and '.join(PUBLISHED)} only")
+    if output is not None:
+        check_folder(output, "--output")
     if None not in (mirror, file):
         raise InputError("give --mirror or --file, not both")
     with stages() as progress:
@@ -106,7 +112,7 @@ def _generate(clips: int | None, seed: int | None, output: Path | None, progress
     return str(folder)
 
 
-@command.command("info")
+@command.command("info", short_help="Clips by label and split; what was left out and why.")
 @click.argument("data", default="generated")
 @LABELS
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from tools.numbers import Number
+
 if TYPE_CHECKING:
     from kws.metrics import Metrics
 
@@ -30,7 +32,7 @@ SPLITS = ("validation", "testing")
 )
 @click.option(
     "--threshold",
-    type=click.FloatRange(0, 1),
+    type=Number(0, 1),
     default=0.5,
     show_default=True,
     help="Confidence from which an answer is accepted as a keyword.",

@@ -52,6 +52,7 @@ def command(
     The words, the settings of the features and their normalisation travel inside.
     """
     from tools.console import print_json, say
+    from tools.destinations import check_file, check_folder
     from tools.trained_models import find_model
 
     _check_options(form, batch, profile)
@@ -62,10 +63,14 @@ def command(
             "name another after the study"
         )
     path = output or _default_output(what, found, form, profile)
+    if form == "tvm":
+        check_folder(path, "--output")
+    else:
+        check_file(path, "--output", reads=what)
     if form == "onnx":
         facts = _to_onnx(found, path, batch=None if batch == ANY else 1)
     elif form == "torch":
-        facts = _to_torch(found, path, what)
+        facts = _to_torch(found, path)
     else:
         facts = _to_tvm(found, path, profile or HOST)
     if as_json:
@@ -100,13 +105,10 @@ def _to_onnx(found: TrainedModel, path: Path, *, batch: int | None) -> dict[str,
     return {"bytes": path.stat().st_size, "batch": batch, "checked": agreed.json()}
 
 
-def _to_torch(found: TrainedModel, path: Path, what: Path) -> dict[str, Any]:
+def _to_torch(found: TrainedModel, path: Path) -> dict[str, Any]:
     from kws.agreement import check_agreement
-    from kws.errors import InputError
     from kws.model_file import load_model, write_model
 
-    if path.exists() and path.samefile(what):
-        raise InputError(f"{path} is the model itself; give another file with --output")
     write_model(path, found.model)
     agreed = check_agreement(found.model, "the file, read again", load_model(path).logits)
     return {"bytes": path.stat().st_size, "checked": agreed.json()}

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tools.numbers import Whole
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -26,16 +28,14 @@ if TYPE_CHECKING:
     help="Folder for the files. [default: WHAT.int8, beside it]",
 )  # fmt: skip
 @click.option(
-    "--clips", type=click.IntRange(min=1), default=500, show_default=True,
+    "--clips", type=Whole(min=1), default=500, show_default=True,
     help="Training clips that scales are found on.",
 )  # fmt: skip
 @click.option(
     "--calibration", type=click.Choice(["minmax", "entropy", "percentile"]), default="percentile",
     show_default=True, help="Which numbers must not be clipped.",
 )  # fmt: skip
-@click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Draws the clips."
-)
+@click.option("--seed", type=Whole(min=0), default=0, show_default=True, help="Draws the clips.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 def command(
     what: Path,
@@ -56,6 +56,7 @@ def command(
 
     from kws.quantisation import Calibration, QuantisationSettings
     from tools.console import print_json, stages
+    from tools.destinations import check_folder
     from tools.int8_table import quantise_all
     from tools.trained_models import find_models
 
@@ -63,11 +64,13 @@ def command(
         calibration=cast("Calibration", calibration), clips=clips, seed=seed
     )
     models = find_models(what)
+    folder = output or what.with_name(f"{what.name}.int8")
+    check_folder(folder, "--output")
     with stages() as progress:
         pairs = quantise_all(
             models,
             _speech_set(models, data, progress),
-            output or what.with_name(f"{what.name}.int8"),
+            folder,
             settings,
             lambda done, total: progress.update("quantising", done, total),
         )

@@ -25,6 +25,7 @@ def command(study: Path, output: Path | None, figures: Path | None, as_json: boo
     """Write one self-contained page for STUDY; also while its search is still running."""
     from search.study import Study
     from tools.console import print_json, say
+    from tools.destinations import check_file
     from tools.job import request_of
     from tools.places import open_estimator, profile_store
     from tools.report import study_page, write_page
@@ -34,6 +35,7 @@ def command(study: Path, output: Path | None, figures: Path | None, as_json: boo
 
         check_installed()
     page = output or study.with_name(f"{study.name}.html")
+    check_file(page, "--output")
     with Study.open(study) as found:
         estimator = open_estimator(profile_store().get(request_of(found).profile))
         data = study_page(found, estimator)

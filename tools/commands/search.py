@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kws.augmentation import AUGMENTATIONS
+from tools.numbers import Number
+from tools.search_options import (
+    asked_for,
+    execution_of,
+    execution_options,
+    given,
+    search_options,
+)
 
 if TYPE_CHECKING:
     from costmodel.profile import Profile
@@ -38,118 +45,6 @@ DEMO: dict[str, Any] = {
 for slow machines, a quick one does not come near them."""
 
 
-SETS = tuple(AUGMENTATIONS)
-"""Of augmentations, by name."""
-
-
-def _kernel(_context: click.Context, _option: click.Parameter, text: str) -> tuple[int, int]:
-    """A kernel bound such as 5x10."""
-    parts = text.lower().replace("×", "x").split("x")
-    if len(parts) != 2 or not all(p.isdigit() and int(p) >= 1 for p in parts):
-        raise click.BadParameter(f"'{text}' is no kernel size; write it as 5x10")
-    return int(parts[0]), int(parts[1])
-
-
-def execution_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Where a run trains: of this run alone, so a resume may say something else."""
-    options = [
-        click.option("--workers", type=click.IntRange(min=1),
-                     help="Candidates trained at a time. [default: 1; what a cluster has room for]"
-        ),
-        click.option("--executor", type=click.Choice(["local", "ray"]), default="local",
-                     show_default=True, help="Processes here, or a Ray cluster."),
-        click.option("--address", help="Of the Ray cluster. [default: one is started here]"),
-        click.option("--gpus", type=click.FloatRange(min=0), default=0, show_default=True,
-                     help="Of the cluster's GPUs a training takes, such as 0.25."),
-    ]  # fmt: skip
-    for option in reversed(options):
-        function = option(function)
-    return function
-
-
-def execution_of(options: dict[str, Any]) -> Execution:
-    """Takes those options out of all."""
-    from tools.execution import Execution
-
-    names = ("workers", "executor", "address", "gpus")
-    return Execution(**{name: options.pop(name) for name in names})
-
-
-def search_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that `search` and `compare` share."""
-    positive, minutes = click.IntRange(min=1), click.FloatRange(min=0, min_open=True)
-    options = [
-        click.option("--profile", default="host-cpu", show_default=True, help="Device by name."),
-        click.option("--data", default="generated", show_default=True,
-                     help="Folder or archive in the Speech Commands layout, a published set "
-                     "(speech-commands-v2), or 'generated'."),
-        click.option("--labels", default="ten", show_default=True,
-                     help="What is told apart: ten (the paper's), twelve (the benchmark's, with "
-                     "_silence_ and _unknown_), all (every folder), or yes,no,_unknown_"),
-        click.option("--candidates", type=positive, default=40, show_default=True,
-                     help="Candidates trained in all phases together."),
-        click.option("--initial", type=positive, help="Of these in the first phase. [default: half]"
-        ),
-        click.option("--refine", type=positive,
-                     help="Of these in each later phase. [default: an eighth]"),
-        click.option("--freeze", type=positive,
-                     help="Parameters frozen after each phase at most. [default: all clear ones]"),
-        click.option("--freeze-always/--freeze-clear", default=False, show_default=True,
-                     help="Freeze one also where the front's agreement is no more than chance."),
-        click.option("--tuning", type=click.IntRange(min=0), default=0, show_default=True,
-                     help="Candidates trained beforehand to find the optimiser's parameters."),
-        click.option("--pool", type=positive, default=32, show_default=True,
-                     help="Suggestions of which each candidate is the most promising."),
-        click.option("--early-stopping/--no-early-stopping", default=True, show_default=True,
-                     help="End trainings that cannot join the front."),
-        click.option("--minutes", type=minutes,
-                     help="Wall-clock limit of the phases. [default: none]"),
-        click.option("--phase-minutes", type=minutes,
-                     help="Wall-clock limit of each phase. [default: none]"),
-        click.option("--grow", type=minutes, default=1.0, show_default=True,
-                     help="By what a candidate's iterations have grown when all is frozen."),
-        click.option("--iterations", type=positive, default=400, show_default=True,
-                     help="Training iterations of a candidate."),
-        click.option("--finetune-iterations", type=click.IntRange(min=0), default=1500,
-                     show_default=True, help="Of each member of the front; 0: none."),
-        click.option("--finetune-minutes", type=minutes,
-                     help="Time after which no further member is fine-tuned. [default: none]"),
-        click.option("--learning-rate", type=float, default=1e-3, show_default=True,
-                     help="Of Adam at the beginning."),
-        click.option("--batch", type=positive, default=25, show_default=True,
-                     help="Clips an iteration of the search."),
-        click.option("--finetune-batch", type=positive, default=100, show_default=True,
-                     help="Clips an iteration of fine-tuning."),
-        click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
-                     help="Seed of every random choice."),
-        click.option("--max-filters", type=positive, default=100, show_default=True,
-                     help="Largest number of filters of a unit."),
-        click.option("--filters-step", type=positive, default=10, show_default=True,
-                     help="Filters are multiples of this."),
-        click.option("--first-kernel", default="5x10", show_default=True, callback=_kernel,
-                     help="Largest kernel of the first unit."),
-        click.option("--later-kernel", default="5x5", show_default=True, callback=_kernel,
-                     help="Largest kernel of the other units."),
-        click.option("--device", default="cpu", show_default=True,
-                     help="Torch device that trains, such as cuda."),
-        click.option("--threads", type=positive,
-                     help="CPU threads of a training. [default: the cores, shared]"),
-        click.option("--bfloat16/--float32", default=None,
-                     help="Number format of the convolutions in training. [default: bfloat16 where "
-                     "the processor computes with it]"),
-        click.option("--augmentation", type=click.Choice(SETS), default="none", show_default=True,
-                     help="How a candidate's training clips are changed."),
-        click.option("--finetune-augmentation", type=click.Choice(SETS), default="sound",
-                     show_default=True, help="The same in fine-tuning."),
-        click.option("--finetune-schedule", type=click.Choice(["paper", "modern"]),
-                     default="modern", show_default=True,
-                     help="The rate in steps, or warm-up, cosine, weight decay and averaging."),
-    ]  # fmt: skip
-    for option in reversed(options):
-        function = option(function)
-    return function
-
-
 @click.command("search", short_help="Search an architecture for a device by its profile's name.")
 @click.option(
     "--objective",
@@ -160,7 +55,7 @@ def search_options(function: Callable[..., Any]) -> Callable[..., Any]:
 )
 @click.option(
     "--max-latency-ms",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(min=0, min_open=True),
     help="Candidates predicted slower are not trained.",
 )
 @click.option(
@@ -223,46 +118,44 @@ def command(
     Ends with the Pareto table and a page. Stopped or killed at any moment, it goes on with
     --resume; --candidates and --minutes may then be raised.
     """
+    from tools.asked import check_asked
+    from tools.destinations import check_file
+
     if demo:
-        options.update({k: v for k, v in DEMO.items() if not _given(context, k)})
+        options.update({k: v for k, v in DEMO.items() if not given(context, k)})
         study = study or DEMO_STUDY
     path = study or Path(f"ponas-{options['profile']}-{objective}.study")
     execution = execution_of(options)
     resumed = None
     if resume or (demo and path.exists()):
         resumed = Resumed(
-            profile=options["profile"] if _given(context, "profile") else None,
             accept_changes=accept_changes,
-            candidates=options["candidates"] if _given(context, "candidates") else None,
-            minutes=options["minutes"] if _given(context, "minutes") else None,
+            candidates=options["candidates"] if given(context, "candidates") else None,
+            minutes=options["minutes"] if given(context, "minutes") else None,
+            settings=_settings_given(context, options),
         )
     asked = resumed or asked_for(objective, options, max_latency_ms=max_latency_ms)
+    page = report or path.with_name(f"{path.name}.html")
+    if not path.exists():
+        check_file(path, "--study")
+    check_file(page, "--report")
+    if not isinstance(asked, Resumed):
+        check_asked(asked, execution)
     search_study(
-        path, asked, execution, _trackers(tensorboard, mlflow), report=report, measured=measured,
+        path, asked, execution, _trackers(tensorboard, mlflow), page=page, measured=measured,
         demo=demo, as_json=as_json,
     )  # fmt: skip
-
-
-def asked_for(
-    objective: str, options: dict[str, Any], *, max_latency_ms: float | None = None
-) -> Request:
-    """What the options of `search_options` ask for."""
-    from kws.number_format import bfloat16_pays
-    from tools.job import Request
-
-    if options["bfloat16"] is None:
-        options = {**options, "bfloat16": bfloat16_pays(options["device"])}
-    return Request(objective=objective, max_latency_ms=max_latency_ms, **options)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Resumed:
     """What a resume asks for."""
 
-    profile: str | None
     accept_changes: bool
     candidates: int | None
     minutes: float | None
+    settings: Mapping[str, Any]
+    """All else that was said of the search, by the names of `Request`'s fields."""
 
 
 def search_study(
@@ -271,21 +164,23 @@ def search_study(
     execution: Execution,
     trackers: Sequence[Tracker] = (),
     *,
-    report: Path | None,
+    page: Path,
     measured: bool,
     demo: bool,
     as_json: bool,
 ) -> None:
     """Starts a study, or goes on with it, to the table and the page."""
+    from search.study import Study
     from tools import job as jobs
+    from tools.asked import check_resumed
     from tools.console import say, stages
     from tools.front import measure_front
 
     with stages() as progress:
         if isinstance(asked, Resumed):
-            job, recorder = jobs.resume(
-                path, progress, profile=asked.profile, accept_changes=asked.accept_changes
-            )
+            with Study.open(path) as study:
+                check_resumed(path, jobs.request_of(study), asked.settings)
+            job, recorder = jobs.resume(path, progress, accept_changes=asked.accept_changes)
             jobs.extend(recorder, candidates=asked.candidates, minutes=asked.minutes)
         else:
             _check_new(path)
@@ -303,7 +198,7 @@ def search_study(
         if measured and job.profile.file.runner and recorder.front():
             say("timing the front on the device")
             measure_front(recorder, job.estimator, job.profile)
-        _end(job, recorder, report or path.with_name(f"{path.name}.html"), as_json=as_json)
+        _end(job, recorder, page, as_json=as_json)
 
 
 def run_told(
@@ -353,8 +248,11 @@ def _trackers(tensorboard: Path | None, mlflow: str | None) -> list[Tracker]:
     return trackers
 
 
-def _given(context: click.Context, name: str) -> bool:
-    return context.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE
+def _settings_given(context: click.Context, options: Mapping[str, Any]) -> dict[str, Any]:
+    """What the command line says of the search itself, but for what a resume may change."""
+    said = {**context.params, **options}
+    own = {*options, "objective", "max_latency_ms"} - {"candidates", "minutes"}
+    return {name: said[name] for name in sorted(own) if given(context, name)}
 
 
 def _check_new(path: Path) -> None:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tools.numbers import Number
+
 if TYPE_CHECKING:
     from kws.detection import Detection
     from kws.sound import Samples
@@ -28,12 +30,12 @@ ALWAYS_A_KEYWORD = (
 @click.option("--microphone", is_flag=True, help="Listen until Ctrl-C instead of reading a file.")
 @click.option(
     "--seconds",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(min=0, min_open=True),
     help="End of listening at a microphone. [default: Ctrl-C]",
 )
 @click.option(
     "--threshold",
-    type=click.FloatRange(0, 1, min_open=True),
+    type=Number(0, 1, min_open=True),
     help="Averaged confidence from which a word is heard: lower hears more, also what was not "
     "said. [default: 0.7]",
 )

@@ -38,6 +38,7 @@ _NUMBER_WIDTH = 10
 def command(study: Path, csv: str | None, optuna: str | None, replace: bool, as_json: bool) -> None:
     """Show the trials of STUDY, or hand them to other programs; also while it is searched."""
     from search.study import Study
+    from tools.destinations import check_file
 
     if csv == STANDARD_OUTPUT and as_json:
         raise click.UsageError(
@@ -45,6 +46,8 @@ def command(study: Path, csv: str | None, optuna: str | None, replace: bool, as_
         )
     if replace and optuna is None:
         raise click.UsageError("--replace goes with --optuna")
+    if csv not in (None, STANDARD_OUTPUT):
+        check_file(Path(str(csv)), "--csv")
     with Study.open(study) as found:
         if csv is not None:
             _write_csv(found, csv)
