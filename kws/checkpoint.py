@@ -93,11 +93,16 @@ def load_torch(path: Path, mend: str) -> dict[str, Any]:
         InputError: for a file that is not there, is damaged or holds anything else.
 
     """
+    if path.is_dir():
+        raise InputError(f"{path} is a folder, and a file is needed; {mend}")
     try:
         document = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # the unpickler raises whatever a strange byte leads it to
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise InputError(f"cannot read {path} ({reason}); {mend}") from None
+    except FileNotFoundError:
+        raise InputError(f"there is no file {path}; {mend}") from None
+    except PermissionError:
+        raise InputError(f"{path} may not be read; change its permissions, or {mend}") from None
+    except Exception:  # the unpickler raises whatever a strange byte leads it to
+        raise InputError(f"cannot read {path}: it is damaged, or something else; {mend}") from None
     if not isinstance(document, dict):
         raise InputError(f"{path} holds no dictionary; {mend}")
     return document

@@ -82,6 +82,8 @@ def load_onnx(path: Path, *, threads: int | None = None) -> OnnxModel:
     """
     try:
         content = path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"there is no file {path}; {_MEND}") from None
     except OSError as error:
         raise InputError(f"cannot read {path} ({error.strerror}); {_MEND}") from None
     return open_content(content, str(path), threads)
@@ -103,7 +105,7 @@ def open_content(content: bytes, name: str, threads: int | None = None) -> OnnxM
     try:
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its errors have no base of their own
-        reason = str(error).splitlines()[0]
+        reason = str(error).splitlines()[0].rpartition(" : ")[2].rstrip(".")
         raise InputError(f"{name} is no ONNX file that can be run ({reason}); {_MEND}") from None
     found = session.get_modelmeta().custom_metadata_map
     facts = {key.removeprefix(_PREFIX): text for key, text in found.items()}

@@ -94,7 +94,10 @@ class Sound:
                     f"{self.seconds:.2f} s; copy it again"
                 )
             if not np.isfinite(block).all():
-                raise InputError(f"{self.path} has samples that are not finite numbers")
+                raise InputError(
+                    f"{self.path} has samples that are not finite numbers; write it again, with "
+                    "numbers from -1 to 1"
+                )
             yield converter.convert(block, last=read >= self.frames)
 
 
@@ -110,7 +113,8 @@ def open_sound(path: Path) -> Iterator[Sound]:
     import soundfile
 
     if not path.is_file():
-        raise InputError(f"no file {path}; give a sound file, such as a .wav or .flac")
+        what = f"{path} is a folder" if path.is_dir() else f"there is no file {path}"
+        raise InputError(f"{what}; give a sound file, such as a .wav or .flac")
     try:
         file = soundfile.SoundFile(path)
     except (soundfile.SoundFileError, OSError, TypeError) as error:  # TypeError: a .raw file
@@ -120,7 +124,7 @@ def open_sound(path: Path) -> Iterator[Sound]:
     with file:
         sound = Sound(path, int(file.samplerate), int(file.channels), int(file.frames), file)
         if sound.frames == 0:
-            raise InputError(f"{path} is empty: it has no samples")
+            raise InputError(f"{path} is empty: it has no samples; record it again")
         if not RATES_HZ[0] <= sound.rate_hz <= RATES_HZ[1]:
             raise InputError(
                 f"{path} has a sample rate of {sound.rate_hz} Hz; "

@@ -101,6 +101,17 @@ def locate(data: Path, cache_dir: Path, *, on_progress: OnProgress | None = None
     return root
 
 
+class MissingWordError(InputError):
+    """A speech set has no folder for a word that is to be told apart."""
+
+    def __init__(self, root: Path, word: str, words: Sequence[str]) -> None:
+        self.root = root
+        super().__init__(
+            f"{root} has no folder for the keyword '{word}'; it has "
+            f"{', '.join(words) or 'no word folders'}; each keyword needs a folder of its name"
+        )
+
+
 def list_clips(root: Path, words: Sequence[str]) -> Listing:
     """Every clip of ``words`` under ``root``, each in its split.
 
@@ -138,11 +149,7 @@ def list_clips(root: Path, words: Sequence[str]) -> Listing:
 def _word_folder(root: Path, word: str) -> Path:
     folder = root / word
     if re.fullmatch(r"[^/\\._][^/\\]*", word) is None or not folder.is_dir():
-        raise InputError(
-            f"{root} has no folder for the keyword '{word}'; it has "
-            f"{', '.join(word_folders(root)) or 'no word folders'}; each keyword needs a folder "
-            "of its name; other words are chosen with --labels, all of them with --labels all"
-        )
+        raise MissingWordError(root, word, word_folders(root))
     return folder
 
 

@@ -88,12 +88,23 @@ def print_json(document: Any) -> None:  # noqa: ANN401
     sys.stdout.write(f"{json.dumps(document, indent=1)}\n")
 
 
+_LONGEST_UNBROKEN = 40
+"""Characters of what is kept on a line of its table; longer texts, such as a GPU's schedules, would
+leave no room for the other columns."""
+
+
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A table on standard output; the first column is text, the others numbers."""
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
     table = Table(title=title, title_justify="left")
     for index, column in enumerate(columns):
-        table.add_column(column, justify="right" if index else "left", no_wrap=index > 0)
+        longest = max((len(row[index]) for row in rows), default=0)
+        table.add_column(
+            column,
+            justify="right" if index else "left",
+            no_wrap=index > 0 and longest <= _LONGEST_UNBROKEN,
+            overflow="fold",
+        )
     for row in rows:
         table.add_row(*row)
     console.print(table, markup=False)

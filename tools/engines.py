@@ -41,10 +41,19 @@ def open_engine(path: Path) -> OpenEngine:
         MissingToolError: for an ONNX file where its runtime is not installed.
 
     """
+    from kws.errors import InputError
+    from tools.destinations import is_study
+    from tools.job import models_dir
+
     if path.is_dir():
         return _library_engine(path)
-    if path.suffix == ONNX:
+    if path.suffix.lower() == ONNX:
         return _onnx_engine(path)
+    if is_study(path):
+        raise InputError(
+            f"{path} is a study; name one of its models: {models_dir(path) / 'trial-NUMBER.pt'}, "
+            f"whose numbers are shown by: ponas trials {path}"
+        )
     from kws.model_file import load_model
 
     return torch_engine(load_model(path))
@@ -58,10 +67,9 @@ def labelled_clips(engine: OpenEngine, data: str, split: Split, stages: Stages) 
 
     """
     from kws.errors import InputError
-    from kws.labels import LabelSet
-    from tools.speech import features_of
+    from tools.speech import known_by
 
-    found = features_of(data, LabelSet.of(engine.words), stages, engine.settings)
+    found = known_by(engine.words, engine.settings, data, stages)
     clips = found.splits[split]
     if not len(clips.labels):
         raise InputError(f"'{data}' has no clip in its {split} split; give data that has")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from kws.features import FeatureSet
     from kws.labels import LabelSet
     from kws.mfcc import MfccSettings
+    from kws.speech_commands import MissingWordError
 
 GENERATED = "generated"
 GENERATED_CLIPS = 4000
@@ -60,6 +62,29 @@ def features_of(
     )
 
 
+def known_by(words: Sequence[str], settings: MfccSettings, data: str, stages: Stages) -> FeatureSet:
+    """The features of ``data`` that a network of these labels and features takes.
+
+    Raises InputError also for data without one of the words.
+    """
+    from kws.errors import InputError
+    from kws.labels import LabelSet
+    from kws.speech_commands import MissingWordError
+
+    try:
+        return features_of(data, LabelSet.of(words), stages, settings)
+    except MissingWordError as error:
+        raise InputError(
+            f"{named(error, data)}; the network knows {', '.join(words)}: give data of these words "
+            "with --data"
+        ) from None
+
+
+def named(error: MissingWordError, data: str) -> str:
+    """The error with the set as it was named, in place of where it has been unpacked."""
+    return str(error).replace(str(error.root), data, 1)
+
+
 def load(data: str, labels: LabelSet, stages: Stages) -> FeatureSet:
     """The features of ``data``, from the cache where they have been computed before.
 
@@ -67,8 +92,16 @@ def load(data: str, labels: LabelSet, stages: Stages) -> FeatureSet:
     is counted, but for zeros at the end of short ones, which Speech Commands has by the thousand.
     """
     from kws.audio import PADDED
+    from kws.errors import InputError
+    from kws.speech_commands import MissingWordError
 
-    found = features_of(data, labels, stages)
+    try:
+        found = features_of(data, labels, stages)
+    except MissingWordError as error:
+        raise InputError(
+            f"{named(error, data)}; other words are chosen with --labels, all of them with "
+            "--labels all"
+        ) from None
     for left_out in found.left_out[:10]:
         stages.line(f"left out {left_out.name}: {left_out.reason}")
     if len(found.left_out) > 10:

@@ -51,12 +51,23 @@ def calibrate_from(store: ProfileStore, profile: Profile, path: Path, stages: St
     stages.update(FITTING, 1, 1)
     space = f"the networks of {path.name}"
     if len(readings) > 1:
-        space += f", NAS-Bench-201 cells executed as '{execution}'"
+        space += f"{_EXECUTED_AS}'{execution}'"
         stages.line(
             "NAS-Bench-201 cells, by mean |log error| of networks left out, are executed as "
             f"'{execution}' (tried: {', '.join(readings)})"
         )
     return save_sums(store, profile, result, timings, source=path, space=space)
+
+
+_EXECUTED_AS = ", NAS-Bench-201 cells executed as "
+"""In the space of a calibration, before the execution."""
+
+
+def execution_of(profile: Profile) -> Execution:
+    """How the device's runtime executes cells: as its calibration found, else as TVM does."""
+    facts = profile.calibration()
+    space = facts.space if facts else ""
+    return next((e for e in EXECUTIONS if space.endswith(f"{_EXECUTED_AS}'{e}'")), "compiled")
 
 
 def resolve(text: str, folder: Path) -> tuple[str, Network | Cell]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from kws.errors import InputError
 from kws.model_file import SavedModel, load_model
 from search.study import FineTuned, Study
+from tools.destinations import is_study
 from tools.job import models_dir, request_of
 from tools.networks import widest_bounds
 from tools.task import MODEL_FILE, architecture_of, model_name
@@ -44,6 +45,7 @@ def find_model(named: Path, which: str | None = None) -> TrainedModel:
         InputError: where there is no such network; the message says which there are.
 
     """
+    _check_named(named)
     if named.suffix == MODEL_FILE:
         if which is not None:
             raise InputError(f"{named} is one model, so '{which}' says nothing of it; leave it out")
@@ -59,10 +61,22 @@ def find_models(named: Path) -> list[TrainedModel]:
         InputError: where there is none.
 
     """
+    _check_named(named)
     if named.suffix == MODEL_FILE:
         return [find_model(named)]
     with Study.open(named) as study:
         return [_load(study, each) for each in _finetuned(study).values()]
+
+
+def _check_named(named: Path) -> None:
+    """Raises InputError for what is neither a study nor a model's file."""
+    wanted = f"give a study, or the {MODEL_FILE} file of a model"
+    if not named.exists():
+        raise InputError(f"there is no file {named}; {wanted}")
+    if named.is_dir():
+        raise InputError(f"{named} is a folder; {wanted}")
+    if named.suffix != MODEL_FILE and not is_study(named):
+        raise InputError(f"{named} is neither a study nor a model of ponas; {wanted}")
 
 
 def _finetuned(study: Study) -> dict[int, FineTuned]:
@@ -75,6 +89,11 @@ def _finetuned(study: Study) -> dict[int, FineTuned]:
     }
     if found:
         return found
+    if not front:
+        raise InputError(
+            f"study {study.path} has no candidate that was trained to its end, so no model; see "
+            f"why with: ponas trials {study.path}"
+        )
     if not request_of(study).finetune_iterations:
         raise InputError(
             f"the search of study {study.path} was to fine-tune nothing, so it has no models; "

@@ -77,7 +77,8 @@ def load_engine(folder: Path) -> TvmEngine:
 
     """
     mend = "export it again: ponas export MODEL --format tvm --profile host-cpu"
-    description = read_json(folder / DESCRIPTION) if folder.is_dir() else None
+    known = (folder / DESCRIPTION).is_file()
+    description = read_json(folder / DESCRIPTION) if known else None
     if not isinstance(description, dict) or description.get("format") != FORMAT:
         raise InputError(f"{folder} is no folder of this version's TVM export; {mend}")
     try:

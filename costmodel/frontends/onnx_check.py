@@ -31,8 +31,10 @@ def read_model(path: Path | str) -> onnx.ModelProto:
             "reading ONNX files needs the package onnx; get it with: pip install 'ponas[onnx]'"
         ) from None
     path = Path(path)
+    if path.is_dir():
+        raise InputError(f"'{path}' is a folder; give the .onnx file in it")
     if not path.is_file():
-        raise InputError(f"no file '{path}'")
+        raise InputError(f"there is no file '{path}'; correct the path of the ONNX file")
     try:
         model = onnx.load(str(path))
         _check_opset(model, path)

@@ -56,17 +56,21 @@ def from_exported_file(path: Path) -> tuple[Network, Weights]:
 
     Raises InputError also where there is no such file, or it is none of these.
     """
+    if path.is_dir():
+        raise InputError(f"'{path}' is a folder; give a file that torch.export.save wrote")
     if not path.is_file():
-        raise InputError(f"there is no file {path}")
+        raise InputError(f"there is no file '{path}'; correct the path of the exported model")
     try:
         with _quiet():
             program = torch.export.load(path)
             if has_visible_mutation(program.graph):
                 drop_dropout(program)
                 program = program.run_decompositions({})
-    except Exception as error:
+    except Exception:
         raise InputError(
-            f"{path} cannot be read as a model saved by torch.export.save: {_reason(error)}"
+            f"'{path}' is not a model that torch.export.save wrote and torch {torch.__version__} "
+            "reads: it may be truncated, of another version, or saved by torch.save; save it with: "
+            "torch.export.save(torch.export.export(model, (example,)), path)"
         ) from None
     importer = TorchImporter(program, _input_shape(program, path))
     return importer.run(importer.output)
@@ -78,7 +82,12 @@ def _input_shape(program: ExportedProgram, path: Path) -> Shape:
     if len(inputs) != 1:
         raise InputError(f"{path} has {len(inputs)} inputs; a network has one")
     (node,) = (node for node in program.graph.nodes if node.name == inputs[0])
-    shape = tuple(getattr(node.meta.get("val"), "shape", ()))
+    given = node.meta.get("val")
+    shape = tuple(getattr(given, "shape", ()))
+    if getattr(given, "dtype", torch.float32) != torch.float32:
+        raise InputError(
+            f"input '{node.name}' of '{path}' is {given.dtype}; export the model in torch.float32"
+        )
     if not all(isinstance(extent, int) for extent in shape):
         raise InputError(
             f"input '{node.name}' of {path} has the dynamic shape "

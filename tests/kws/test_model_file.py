@@ -59,7 +59,7 @@ def test_a_file_that_is_no_model_is_refused(tmp_path):
     (tmp_path / "model.pt").write_text("not a model")
     with pytest.raises(InputError, match="give a file that ponas export wrote"):
         load_model(tmp_path / "model.pt")
-    with pytest.raises(InputError, match="No such file"):
+    with pytest.raises(InputError, match="there is no file"):
         load_model(tmp_path / "missing.pt")
 
 

@@ -119,7 +119,7 @@ def test_a_file_that_is_none_is_refused(file, tmp_path):
     file.write_bytes(file.read_bytes()[:500])
     with pytest.raises(InputError, match="no ONNX file that can be run"):
         load_onnx(file)
-    with pytest.raises(InputError, match="No such file"):
+    with pytest.raises(InputError, match="there is no file"):
         load_onnx(tmp_path / "missing.onnx")
 
 

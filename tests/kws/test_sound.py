@@ -114,8 +114,8 @@ def test_what_is_no_sound_is_refused_in_one_line(tmp_path, name, content, messag
 
 
 def test_what_is_no_file_is_refused(tmp_path):
-    for path in (tmp_path, tmp_path / "absent.wav"):
-        with pytest.raises(InputError, match=r"no file .*; give a sound file"), open_sound(path):
+    for path, what in ((tmp_path, "is a folder"), (tmp_path / "absent.wav", "there is no file")):
+        with pytest.raises(InputError, match=f"{what}.*give a sound file"), open_sound(path):
             pass
 
 

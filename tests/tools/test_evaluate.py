@@ -88,7 +88,7 @@ def test_onnx_files_answer_as_torch_does(place, ponas_json):
         (("absent.pt",), "absent.pt"),
         (("four.pt", "--data", "absent"), "no data at"),
         (("four.pt", "--split", "training"), "'training' is not one of"),
-        (("four.pt", "--threshold", "2"), "0<=x<=1"),
+        (("four.pt", "--threshold", "2"), "allowed: 0 to 1"),
     ],
 )
 def test_mistakes_are_told_in_one_line(place, ponas, monkeypatch, arguments, says):

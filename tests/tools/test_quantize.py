@@ -54,7 +54,7 @@ def test_of_a_study_the_whole_front_is_taken_and_its_own_data(ponas, home, place
     ("options", "says"),
     [
         ((), "name the speech set with --data"),
-        (("--data", "{data}", "--clips", "0"), "0 is not in the range"),
+        (("--data", "{data}", "--clips", "0"), "0 is out of range"),
         (("--data", "{data}", "--calibration", "best"), "'best' is not one of"),
     ],
 )

@@ -87,7 +87,7 @@ def test_the_help_names_the_default_threshold(ponas):
         (("four.pt", "absent.wav"), "no file absent.wav"),
         (("four.pt", "four.pt"), "four.pt cannot be read as sound"),
         (("four.pt", "none.wav"), "none.wav is empty: it has no samples"),
-        (("four.pt", "said.wav", "--threshold", "0"), "0<x<=1"),
+        (("four.pt", "said.wav", "--threshold", "0"), "allowed: above 0 and at most 1"),
     ],
 )
 def test_mistakes_are_told_in_one_line(place, ponas, monkeypatch, arguments, says):

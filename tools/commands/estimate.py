@@ -23,8 +23,8 @@ def command(architecture: str, profile: str, as_json: bool) -> None:
     """Latency of a network on a device, kernel by kernel; operations, parameters, memory.
 
     ARCHITECTURE is a name (seed, kws1 to kws12), units in Table II's notation, such as
-    "3x3,40 3x3,30 1x1,30 5x5,50 5x5,50 5x5,50", an ONNX file (.onnx) or a model saved with
-    torch.export.save (.pt2).
+    "3x3,40 3x3,30 1x1,30 5x5,50 5x5,50 5x5,50", an ONNX file (.onnx), a model saved with
+    torch.export.save (.pt2), or a cell of NAS-Bench-201, "|nor_conv_3x3~0|+|none~0|...".
     """
     from tools.light_start import import_tvm_alone
 
@@ -32,9 +32,10 @@ def command(architecture: str, profile: str, as_json: bool) -> None:
     from tools.console import print_json
     from tools.networks import named_network
     from tools.places import open_estimator, profile_store
+    from tools.timings import execution_of
 
-    name, network = named_network(architecture)
     device = profile_store().get(profile)
+    name, network = named_network(architecture, execution_of(device))
     found = open_estimator(device).estimate(network)
     if as_json:
         print_json({"architecture": name, **_document(found)})

@@ -86,8 +86,7 @@ def command(
 def _speech_set(models: Sequence[TrainedModel], data: str | None, progress: Stages) -> FeatureSet:
     """The one that is named, else the study's; all models of a study are of one."""
     from kws.errors import InputError
-    from kws.labels import LabelSet
-    from tools.speech import features_of
+    from tools.speech import known_by
 
     named = data or models[0].data
     if named is None:
@@ -96,7 +95,7 @@ def _speech_set(models: Sequence[TrainedModel], data: str | None, progress: Stag
             "name the speech set with --data, such as --data generated"
         )
     model = models[0].model
-    return features_of(named, LabelSet.of(model.words), progress, model.settings)
+    return known_by(model.words, model.settings, named, progress)
 
 
 def _timed() -> str:

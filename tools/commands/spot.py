@@ -68,8 +68,6 @@ def command(
         engine.logits, engine.words, engine.settings, SpottingSettings(detection=detection)
     )
     spotter.warm_up()
-    if not spotter.knows_none:
-        say(ALWAYS_A_KEYWORD.format(words=len(engine.words)))
     found: list[Detection] = []
 
     def tell(detection: Detection) -> None:
@@ -78,6 +76,8 @@ def command(
             click.echo(f"{detection.time_s:8.2f} s  {detection.word}  {detection.confidence:.2f}")
 
     with _sound(recording, seconds) as (blocks, adjustments):
+        if not spotter.knows_none:
+            say(ALWAYS_A_KEYWORD.format(words=len(engine.words)))
         for adjustment in adjustments:
             say(f"{recording}: {adjustment}")
         # Ctrl-C ends listening as it should; a file that it ends was not heard.
