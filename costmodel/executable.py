@@ -115,7 +115,15 @@ def run_on(cores: Sequence[int]) -> None:
     """
     if not cores or not hasattr(os, "sched_setaffinity"):
         return
-    os.sched_setaffinity(0, cores)
+    try:
+        os.sched_setaffinity(0, cores)
+    except OSError:
+        allowed = ", ".join(map(str, sorted(os.sched_getaffinity(0))))
+        wanted = ", ".join(map(str, cores))
+        raise InputError(
+            f"there is no processor {wanted} for this process, which may use {allowed}; give some "
+            "of these with --cpus, or: --cpus any"
+        ) from None
     if len(cores) > 1:
         configure = tvm.get_global_func("runtime.config_threadpool")
         configure(_ONE_CORE_PER_THREAD, len(cores), [str(core) for core in cores])

@@ -24,7 +24,7 @@ from costmodel.target_file import NamedTarget, StatedTarget, facts_of
 PROFILE_FILE = "profile.json"
 MODEL_FILE = "model.npz"
 MEASUREMENTS_FILE = "measurements.jsonl"
-CURE = "mend it, or delete its folder to have the one that ships"
+CURE = "mend it, or delete this file to have the profile that ships"
 
 
 class CalibrationFacts(BaseModel):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -25,10 +26,15 @@ def new_file(path: Path) -> Iterator[IO[bytes]]:
         StorageError: where it cannot be written; the older file is then untouched.
 
     """
+    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
     with _storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_save(str(path), part_file=f"{path.name}.{uuid.uuid4().hex}.part") as file:
-            yield file
+        try:
+            with atomic_save(str(path), part_file=partial.name) as file:
+                yield file
+        finally:
+            with suppress(OSError):
+                partial.unlink()  # where the disk was full as it was closed
 
 
 @contextmanager
@@ -79,7 +85,6 @@ def _storage_errors(path: Path) -> Iterator[None]:
     except StorageError:
         raise
     except OSError as error:
-        raise StorageError(
-            f"cannot write {path}: {error.strerror or error}; "
-            "free some room there or name another place"
-        ) from error
+        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        cure = "free some room there or name another place" if is_full else "name another place"
+        raise StorageError(f"cannot write {path}: {error.strerror or error}; {cure}") from error

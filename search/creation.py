@@ -55,7 +55,9 @@ def create_study(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"no study can be made at {path}: {error.strerror}") from error
+        raise InputError(
+            f"no study can be made at {path}: {error.strerror}; give another path"
+        ) from error
     with schema.locked(path):
         if path.exists():
             raise InputError(
@@ -87,9 +89,10 @@ def _write_whole(
     unfinished = path.with_name(path.name + ".new")
     unfinished.unlink(missing_ok=True)
     try:
-        schema.create_tables(unfinished)
+        with schema.translated(path):
+            schema.create_tables(unfinished)
         connection = schema.connect(unfinished, writing=True)
-        with schema.translated(unfinished):
+        with schema.translated(path):
             connection.execute("BEGIN")
             connection.executemany(
                 "INSERT INTO study VALUES (?, ?)",

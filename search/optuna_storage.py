@@ -68,7 +68,10 @@ def address(name: str) -> str:
 
 @contextmanager
 def _new(file: Path) -> Iterator[BaseStorage]:
-    file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{file} cannot be made: {error.strerror}; give another file") from None
     unfinished = file.with_name(f"{file.name}.{uuid.uuid4().hex}.part")
     kind: _Kind = "journal" if file.suffix in JOURNAL_SUFFIXES else "sqlite"
     try:
@@ -115,8 +118,15 @@ def _opened(file: Path, kind: _Kind) -> BaseStorage:
 
 def _database(url: str) -> BaseStorage:
     from optuna.storages import RDBStorage
+    from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
-    return RDBStorage(url)
+    try:
+        return RDBStorage(url)
+    except (ArgumentError, NoSuchModuleError, ValueError, ImportError):
+        raise InputError(
+            f"'{url}' is no database that SQLAlchemy knows and has a driver for; give a file, or a "
+            "URL such as mysql+pymysql://user@host/name with the driver's package installed"
+        ) from None
 
 
 def _file(name: str) -> Path | None:
@@ -128,6 +138,8 @@ def _file(name: str) -> Path | None:
 
 def _kind(file: Path) -> _Kind:
     """InputError where the file is neither, or a study of ours."""
+    if file.is_dir():
+        raise InputError(f"{file} is a folder; give a file, or a new one")
     with file.open("rb") as stream:
         start = stream.read(_APPLICATION_ID.stop)
     if start.startswith(_JOURNAL_START):

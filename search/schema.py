@@ -97,7 +97,7 @@ _MIGRATIONS = {
 
 def create_tables(path: Path) -> None:
     """Makes an empty study file at ``path``, which must not exist."""
-    with translated(path), closing(_connect(path, "rwc")) as connection:
+    with closing(_connect(path, "rwc")) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.executescript(
             f"BEGIN; {_TABLES} PRAGMA application_id = {APPLICATION_ID};"
@@ -113,8 +113,12 @@ def connect(path: Path, *, writing: bool) -> sqlite3.Connection:
 
     Raises InputError when there is none at ``path``, or one of a newer version.
     """
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; {_CURE}")
     if not path.is_file():
         raise InputError(f"no study at {path}; start one with: ponas search --study {path}")
+    if path.stat().st_size == 0:
+        raise InputError(f"{path} is empty; {_CURE}")
     with translated(path):
         connection = _connect(path, "rw" if writing else "ro")
         try:
@@ -139,12 +143,18 @@ def locked(path: Path) -> FileLock:
     try:
         lock.acquire()
     except Timeout:
+        if not Path(lock.lock_file).exists():
+            raise InputError(
+                f"no study can be written at {path}: its folder takes no file; give another path"
+            ) from None
         raise InputError(
             f"study {path} is in use by another process; "
             "wait for that search to end, stop it, or give another path"
         ) from None
     except OSError as error:
-        raise InputError(f"no study can be written at {path}: {error.strerror}") from error
+        raise InputError(
+            f"no study can be written at {path}: {error.strerror}; give another path"
+        ) from error
     return lock
 
 
@@ -156,12 +166,16 @@ def translated(path: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code == sqlite3.SQLITE_FULL:
-            raise StudyError(
-                f"disk is full, study {path} is kept as it was: "
-                "make room there and resume the search"
+            kept = f"study {path} is kept as it was" if path.exists() else f"no study is at {path}"
+            again = "resume the search" if path.exists() else "run it again"
+            raise StudyError(f"disk is full, {kept}: make room there and {again}") from error
+        if code == sqlite3.SQLITE_NOTADB:
+            raise InputError(f"{path} is no study; {_CURE}") from error
+        if code == sqlite3.SQLITE_CORRUPT:
+            raise InputError(
+                f"{path} is damaged ({error}); bring back a copy of it, or start a new study at "
+                "another path"
             ) from error
-        if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-            raise InputError(f"{path} is no readable study ({error}); {_CURE}") from error
         if code == sqlite3.SQLITE_BUSY:
             raise StudyError(
                 f"study {path} is locked by another program; close it and try again"
@@ -184,9 +198,11 @@ _CURE = "give the path of a study, or of a file that does not exist to start a n
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
-    return sqlite3.connect(
-        f"{path.resolve().as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=10
-    )
+    address = f"{path.resolve().as_uri()}?mode={mode}"
+    journal = path.with_name(f"{path.name}-wal")
+    if mode == "ro" and not journal.exists() and not os.access(path.parent, os.W_OK):
+        address += "&immutable=1"  # nobody can write there, and SQLite could not make its own files
+    return sqlite3.connect(address, uri=True, isolation_level=None, timeout=10)
 
 
 def _version(connection: sqlite3.Connection, path: Path) -> int:

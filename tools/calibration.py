@@ -54,8 +54,27 @@ def calibrate_profile(
 
     ``carried``: what was measured elsewhere, instead of the profile's device. ``hasty``: at most
     `QUICK_MAX_ROUNDS` rounds, whatever the profile's protocol says. Raises DeviceError where the
-    device would give wrong figures, unless told to by ``force``.
+    device would give wrong figures, unless told to by ``force``; InputError where another process
+    is calibrating the profile.
     """
+    from costmodel.calibration.lock import calibrating
+
+    with calibrating(store, profile.name):
+        return _calibrate(
+            store, profile, settings, stages, carried=carried, hasty=hasty, force=force
+        )
+
+
+def _calibrate(
+    store: ProfileStore,
+    profile: Profile,
+    settings: CalibrationSettings,
+    stages: Stages,
+    *,
+    carried: Runner | None,
+    hasty: bool,
+    force: bool,
+) -> Profile:
     from dataclasses import replace
 
     from costmodel.calibration.calibrate import calibrate
@@ -101,11 +120,20 @@ def _way(profile: Profile) -> str:
     return "" if reach is None or reach.kind == "local" else reach.words
 
 
+def _first_way(profile: Profile) -> str:
+    """What to add to `ponas calibrate` for a device that has not been reached yet."""
+    from costmodel.target import CpuTarget
+
+    if isinstance(profile.target(), CpuTarget):
+        return " --ssh HOST (or another way; see --help)"
+    return " --bundle FOLDER"
+
+
 def card_line(profile: Profile) -> str:
     """One line on how far a profile's estimates can be trusted."""
     facts = profile.calibration()
     if facts is None:
-        how = "" if profile.file.runner else " --ssh HOST (or another way; see --help)"
+        how = "" if profile.file.runner else _first_way(profile)
         return (
             f"{profile.name} is not calibrated here: its latencies are roofline estimates and may "
             f"be off by a factor of three; calibrate it with: ponas calibrate {profile.name}{how}"

@@ -120,7 +120,8 @@ def _status(error: Exception) -> int | None:
 
     if isinstance(error, CostModelInputError | KwsInputError | SearchInputError):
         return USERS_MISTAKE
-    if isinstance(error, OSError) and error.filename and error.errno in PLACES:
+    cause = error.__cause__ if isinstance(error, KwsError) else error
+    if isinstance(cause, OSError) and cause.filename and cause.errno in PLACES:
         return USERS_MISTAKE
     if isinstance(error, CostModelError | KwsError | SearchError | OSError | MemoryError):
         return OUR_FAILURE
@@ -134,6 +135,15 @@ def _package(error: ImportError) -> str:
 
 
 def _line(error: Exception) -> str:
+    from tools.places import HOME_VARIABLE, cache_dir, data_dir
+
+    line = _words(error)
+    if isinstance(error, OSError) and any(str(f()) in line for f in (data_dir, cache_dir)):
+        return f"{line}; where ponas keeps its files is said by {HOME_VARIABLE}"
+    return line
+
+
+def _words(error: Exception) -> str:
     if isinstance(error, ImportError):
         what = "no compiler: TVM" if _package(error) == "tvm" else f"package '{_package(error)}'"
         return f"{what} cannot be imported ({error}); install ponas again, with its constraints"

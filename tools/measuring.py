@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -36,8 +37,11 @@ class MeasuringCommand(click.Command):
                     formatter.write_dl(found)
 
 
+ABSOLUTE_ZERO_C = -273.15
+
+
 class Limit(click.ParamType[float]):
-    """A number, or ``none``: infinity."""
+    """Degrees Celsius, or ``none``: infinity."""
 
     name = "number or none"
 
@@ -45,10 +49,12 @@ class Limit(click.ParamType[float]):
         """The limit."""
         if value == "none":
             return math.inf
-        try:
-            return float(value)
-        except ValueError:
-            self.fail(f"'{value}' is neither a number nor 'none'", param, ctx)
+        number = math.nan
+        with suppress(ValueError):
+            number = float(value)
+        if not ABSOLUTE_ZERO_C < number < math.inf:
+            self.fail(f"'{value}' is neither a temperature nor 'none'", param, ctx)
+        return number
 
 
 class Processors(click.ParamType[tuple[int, ...]]):
@@ -166,11 +172,15 @@ class ProtocolOptions:
 
     def changed(self, protocol: Protocol) -> Protocol:
         """``protocol`` with the changes; InputError where they do not fit each other."""
+        from costmodel.errors import InputError
+
         changes = {
             name: value
             for name, value in vars(self).items()
             if name != "no_sentinel" and value is not None
         }
+        if self.no_sentinel and self.sentinel_every:
+            raise InputError("--no-sentinel and --sentinel-every contradict each other; give one")
         if self.no_sentinel:
             changes["sentinel_every"] = 0
         if self.max_temperature_c == math.inf:

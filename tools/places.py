@@ -50,10 +50,11 @@ def open_runner(profile: Profile) -> Runner:
     """What measures on a profile's device; InputError where no way to it is known."""
     from costmodel.errors import InputError
     from costmodel.runners import reach
+    from costmodel.target import CpuTarget
 
-    if profile.file.runner is None:
+    if profile.file.runner is None and isinstance(profile.target(), CpuTarget):
         raise InputError(
             f"how to reach '{profile.name}' is not known; say it with --ssh HOST, --command, --rpc "
             f"or --tracker, as in: ponas calibrate {profile.name} --ssh HOST"
         )
-    return reach.open_runner(profile.file.runner, profile.target())
+    return reach.open_runner(profile.file.runner or reach.Local(), profile.target())

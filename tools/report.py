@@ -42,7 +42,7 @@ def write_page(data: page.Page, path: Path) -> None:
 
     text = render(data)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_save(str(path)) as file:
+    with atomic_save(str(path), overwrite_part=True) as file:
         file.write(text.encode())
 
 

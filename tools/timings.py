@@ -35,6 +35,7 @@ def calibrate_from(store: ProfileStore, profile: Profile, path: Path, stages: St
     out best. Raises InputError, in one line with its cure, for a file that is no such table
     (`costmodel.calibration.timings`) and for networks that are too few or cannot be lowered.
     """
+    from costmodel.calibration.lock import calibrating
     from costmodel.calibration.sums import fit_best
     from costmodel.calibration.sums_store import save_sums
     from costmodel.calibration.timings import read_timings
@@ -56,7 +57,8 @@ def calibrate_from(store: ProfileStore, profile: Profile, path: Path, stages: St
             "NAS-Bench-201 cells, by mean |log error| of networks left out, are executed as "
             f"'{execution}' (tried: {', '.join(readings)})"
         )
-    return save_sums(store, profile, result, timings, source=path, space=space)
+    with calibrating(store, profile.name):
+        return save_sums(store, profile, result, timings, source=path, space=space)
 
 
 _EXECUTED_AS = ", NAS-Bench-201 cells executed as "

@@ -39,6 +39,7 @@ die() {
 }
 
 stop() {
+  release
   say "stopped; start it again to go on"
   exit 130
 }
@@ -110,6 +111,20 @@ resume() {
     esac
   done <"$results"
 }
+
+# Two runs into one file would mix their times, and each would disturb the other's. The number of
+# a process that is gone holds nothing.
+hold() {
+  holder=
+  if [ -e "$results.lock" ]; then read -r holder <"$results.lock" || :; fi
+  case $holder in
+    '' | *[!0-9]*) ;;
+    *) kill -0 "$holder" 2>/dev/null && die "$results is being written by process $holder; wait for it to end, or stop it; if it is something else, delete $results.lock" ;;
+  esac
+  printf '%s\n' "$$" >"$results.lock" || die "cannot write $results.lock"
+}
+
+release() { printf '' >"$results.lock"; }
 
 facts() {
   keep "{\"session\":\"$1\"}"
@@ -204,6 +219,7 @@ set -f
 trap stop INT TERM HUP
 check_folder
 check_governor
+hold
 resume
 [ "$last" -gt 0 ] && say "going on after step $last"
 facts start
@@ -212,4 +228,5 @@ while read -r step batch round watch name; do
   is_done || time_one
 done <"$here/steps.txt"
 facts end
+release
 say "done; bring back $results"

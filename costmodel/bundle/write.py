@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -98,6 +99,7 @@ def write_bundle(
 def check_folder(folder: Path) -> None:
     """Raises InputError where a bundle must not be written."""
     if not folder.exists():
+        _check_parents(folder)
         return
     if not folder.is_dir():
         raise InputError(f"{folder} is a file; give a folder for the bundle")
@@ -109,6 +111,15 @@ def check_folder(folder: Path) -> None:
             f"{folder} is a bundle with results; take them in with --results "
             f"{folder / RESULTS}, or delete that file"
         )
+
+
+def _check_parents(folder: Path) -> None:
+    """The nearest folder that is there must take the others."""
+    nearest = next(each for each in folder.absolute().parents if each.exists())
+    if not nearest.is_dir():
+        raise InputError(f"{nearest} is a file, so no bundle can be below it; give another folder")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise InputError(f"nothing can be written in {nearest}; give another folder")
 
 
 def _is_bundle(folder: Path) -> bool:

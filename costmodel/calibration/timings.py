@@ -124,6 +124,8 @@ def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
             reader = csv.reader(file, strict=True)
             for row in reader:
                 cells = [cell.strip() for cell in row]
+                if any("\0" in cell for cell in cells):
+                    raise InputError(f"{path} is not text; save the table as 'CSV UTF-8'")
                 if any(cells):
                     yield reader.line_num, cells
     except UnicodeDecodeError:

@@ -49,3 +49,9 @@ def platform_of(target: CpuTarget) -> Platform:
         f"no static program for the triple '{triple}': it must be that of Linux on armv7 with "
         "hard floats (armv7l-linux-gnueabihf), aarch64 or x86_64"
     )
+
+
+def platform_here() -> Platform | None:
+    """That of this machine; None where it is none of ours."""
+    word, _, _ = str(llvm().llvm_get_system_triple()).partition("-")
+    return next((platform for platform in PLATFORMS if word in platform.triples), None)

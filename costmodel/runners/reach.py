@@ -84,12 +84,13 @@ def open_runner(reach: Reach, target: Target) -> Runner:
     """The runner for ``target``'s jobs on the device. Raises InputError where it cannot be."""
     if not isinstance(target, CpuTarget):
         raise InputError(
-            "a GPU is measured by --bundle, also the one of this machine: it writes a folder whose "
-            "README.txt says what to start there"
+            "a GPU, also that of this machine, is measured by a bundle: ponas calibrate PROFILE "
+            "--bundle FOLDER writes a folder whose README.txt says what to start there"
         )
     if isinstance(reach, Local):
         from costmodel.runners.local import LocalRunner
 
+        _check_local(target)
         return LocalRunner()
     if isinstance(reach, Rpc):
         from costmodel.runners.rpc import RpcRunner, TrackedRunner
@@ -104,3 +105,15 @@ def open_runner(reach: Reach, target: Target) -> Runner:
     from costmodel.runners.command import CommandRunner
 
     return CommandRunner(target, reach.command, reach.push)
+
+
+def _check_local(target: CpuTarget) -> None:
+    """Raises InputError where this machine does not run what is built for ``target``."""
+    from costmodel.crossbuild.platforms import platform_here, platform_of
+
+    here = platform_here()
+    if here is not None and (there := platform_of(target)) != here:
+        raise InputError(
+            f"--local is this machine, which is {here.name}, and the device is {there.name}; reach "
+            "it with --ssh HOST, --command, --rpc or --tracker"
+        )

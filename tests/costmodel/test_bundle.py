@@ -147,6 +147,24 @@ def test_a_run_that_is_killed_goes_on_where_it_was(written, target, jobs, result
     assert steps(results) == order
 
 
+def test_a_second_run_into_the_same_file_is_refused(written, results, tmp_path):
+    words = ["sh", str(written / "run.sh"), str(results)]
+    with subprocess.Popen(
+        words,
+        env=environment(before=slow(tmp_path)),
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as first:
+        wait_for(results, 3)
+        second = subprocess.run(
+            words, env=environment(), capture_output=True, text=True, check=False
+        )
+        os.killpg(first.pid, signal.SIGKILL)
+    assert second.returncode == 1
+    assert f"{results} is being written by process {first.pid}; wait for it" in second.stderr
+    assert second.stderr.count("\n") == 1
+
+
 def all_steps(whole, folder):
     (folder / "whole").write_text(whole)
     return steps(folder / "whole")

@@ -18,6 +18,7 @@ from fake_cuda import build_fake_cuda, fake_environment, needs_compiler
 from runner_contract import FAST, impossible_job, kernel_jobs, measure, network_job
 from test_cuda_families import needs_toolkit
 
+from costmodel.bundle.carried.log import Log
 from costmodel.bundle.device_code import with_machine_code, write_host_code
 from costmodel.bundle.manifest import Manifest
 from costmodel.bundle.modules import ModulesContents
@@ -172,6 +173,14 @@ def wait_for(path, count):
 
 
 @needs_compiler
+def test_a_second_run_into_the_same_file_is_refused(written, results):
+    first = Log(results, written / "manifest.json")
+    first.write("kept")
+    with pytest.raises(SystemExit, match="is being written by another run; wait for it to end"):
+        Log(results, written / "manifest.json")
+    assert results.read_text().endswith("kept\n")
+
+
 def test_a_kernel_that_kills_its_process_costs_only_itself(written, libraries, results, jobs):
     environment = fake_environment(libraries, 61, FAKE_CRASH="kernel1_kernel")
     said = run(written, results, env=environment)

@@ -119,7 +119,7 @@ def test_a_corrupt_profile_is_told_by_path_and_field(store, roots, content, fiel
 
 def test_a_file_that_is_no_text_is_corrupt_and_no_crash(store, roots):
     (roots[1] / "host-cpu" / "profile.json").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(InputError, match=r"is corrupt at 'file'.*delete its folder"):
+    with pytest.raises(InputError, match=r"is corrupt at 'file'.*delete this file"):
         store.get("host-cpu")
 
 

@@ -287,12 +287,14 @@ def test_an_export_into_an_older_file_that_breaks_off_leaves_no_half_study(copie
     assert optuna.get_all_study_names(opened(copied / "sample.db")) == ["sample"]
 
 
-def test_a_server_that_cannot_be_reached_is_one_line(study):
-    refused(
-        lambda: export_to_optuna(study, "nodatabase://localhost/x"),
-        "storage nodatabase://localhost/x cannot be written",
-        StudyError,
-    )
+@pytest.mark.parametrize("url", ["nodatabase://localhost/x", "://"])
+def test_an_address_that_is_no_database_is_one_line(study, url):
+    refused(lambda: export_to_optuna(study, url), f"'{url}' is no database that SQLAlchemy knows")
+
+
+def test_a_database_that_cannot_be_opened_is_one_line(study, tmp_path):
+    url = f"sqlite:///{tmp_path}?timeout=1"  # a folder
+    refused(lambda: export_to_optuna(study, url), "cannot be written", StudyError)
 
 
 def test_without_optuna_the_extra_is_named(study, tmp_path, monkeypatch):

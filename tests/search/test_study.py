@@ -170,7 +170,7 @@ def test_a_missing_study_is_named_with_the_command_that_makes_one(open_it, path)
 @pytest.mark.parametrize("content", [b"", b"# a text file\n" * 100])
 def test_a_file_that_is_no_database_is_refused(open_it, path, content):
     path.write_bytes(content)
-    refused(lambda: open_it(path), "no study|no readable study")
+    refused(lambda: open_it(path), "is no study|is empty")
     assert path.read_bytes() == content
 
 

@@ -87,10 +87,19 @@ def test_this_machine_is_measured_by_the_local_runner():
         ),
         (["calibrate", "odroid-xu3-a15", "--ssh", "-oProxyCommand=x"], "is no host"),
         (["calibrate", "odroid-xu3-a15", "--cpus", "big"], "no list of processors"),
-        (["calibrate", "odroid-xu3-a15", "--max-temperature-c", "hot"], "neither a number nor"),
+        (
+            ["calibrate", "odroid-xu3-a15", "--max-temperature-c", "hot"],
+            "neither a temperature nor",
+        ),
         (["calibrate", "odroid-xu3-a15", "--command", "qemu-arm {programme}"], "{programme}"),
-        (["calibrate", "gtx-1080ti", "--ssh", "box"], "a GPU is measured by --bundle"),
-        (["calibrate", "gtx-1080ti", "--local"], "a GPU is measured by --bundle"),
+        (
+            ["calibrate", "gtx-1080ti", "--ssh", "box"],
+            "is measured by a bundle: ponas calibrate PROFILE --bundle FOLDER",
+        ),
+        (
+            ["calibrate", "gtx-1080ti", "--local"],
+            "is measured by a bundle: ponas calibrate PROFILE --bundle FOLDER",
+        ),
         (["calibrate", "host-cpu", "--threads", "2"], "host-cpu-all"),
         (["calibrate", "host-cpu", "--rounds", "9", "--max-rounds", "3"], "max_rounds 3"),
         (["calibrate", "host-cpu", "--target-error", "0"], "--target-error"),

@@ -18,6 +18,7 @@ from tools.measuring import (
     with_changes,
 )
 from tools.numbers import Number, Whole
+from tools.search_options import given
 
 if TYPE_CHECKING:
     from costmodel.calibration.settings import CalibrationSettings
@@ -91,7 +92,10 @@ if TYPE_CHECKING:
 @click.option("--check", is_flag=True, help="Only look at the device: what would spoil figures?")
 @click.option("--force", is_flag=True, help="Measure although the figures would be spoilt.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+@click.pass_context
 def command(
+    context: click.Context,
+    /,
     profile: str,
     kernels: int,
     networks: int,
@@ -125,6 +129,7 @@ def command(
     from tools.task import PAPER_SPACE
     from tools.timings import calibrate_from
 
+    _check_quick(context, quick=quick)
     store = profile_store()
     found = with_changes(store.get(profile), reach, timing, threads)
     _check_one_of({"--check": check, "--bundle": bundle, "--results": results, "--from": timings})
@@ -160,6 +165,19 @@ def command(
     _say(calibrated, as_json=as_json)
 
 
+_OF_A_PLAN = ("kernels", "networks", "minutes", "target_error", "plan", "seed")
+"""What --quick decides by itself."""
+
+
+def _check_quick(context: click.Context, *, quick: bool) -> None:
+    said = [f"--{name.replace('_', '-')}" for name in _OF_A_PLAN if given(context, name)]
+    if quick and said:
+        raise click.UsageError(
+            f"--quick has a plan of its own, so {' and '.join(said)} would say nothing; give the "
+            "one or the other"
+        )
+
+
 def _check_one_of(given: Mapping[str, object]) -> None:
     from costmodel.errors import InputError
 
@@ -176,9 +194,11 @@ def _write_bundle(
     *,
     as_json: bool,
 ) -> None:
+    from costmodel.bundle.write import check_folder
     from tools.carried import write_calibration_bundle
     from tools.console import print_json, say
 
+    check_folder(folder)
     say("building all kernels and networks of the calibration")
     report = write_calibration_bundle(store, profile, settings, folder)
     for key, error in list(report.failed.items())[:5]:

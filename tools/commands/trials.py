@@ -48,6 +48,8 @@ def command(study: Path, csv: str | None, optuna: str | None, replace: bool, as_
         raise click.UsageError("--replace goes with --optuna")
     if csv not in (None, STANDARD_OUTPUT):
         check_file(Path(str(csv)), "--csv")
+    if optuna is not None and "://" not in optuna and not Path(optuna).exists():
+        check_file(Path(optuna), "--optuna")
     with Study.open(study) as found:
         if csv is not None:
             _write_csv(found, csv)

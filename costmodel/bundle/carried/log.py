@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import subprocess
 import sys
@@ -25,19 +26,29 @@ class Log:
         self.manifest: Record = json.loads(header)
         self.records: list[Record] = []
         mine = f'{{"bundle":"{self.manifest["bundle"]}",'
-        text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+        self._file = path.open("a", encoding="utf-8")
+        self._hold()
+        text = path.read_text(encoding="utf-8", errors="replace")
         first, feed, rest = text.partition("\n")
         if first and not first.startswith(mine):
             die(f"{path} is of another bundle; give another file: run.py RESULTS")
         if not feed:  # none, or it was cut off within the first line
             path.write_text(header, encoding="utf-8")
-        self._file = path.open("a", encoding="utf-8")
         self.write("")  # after a line that was cut off
         for line in rest.split("\n")[:-1]:
             with contextlib.suppress(ValueError):
                 record = json.loads(line)
                 if isinstance(record, dict) and "step" in record:
                     self.records.append(record)
+
+    def _hold(self) -> None:
+        """Keeps the file from a second run: the times of both would be mixed, and disturbed."""
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            die(f"{self.path} is being written by another run; wait for it to end, or stop it")
+        except OSError:  # a file system that knows no locks
+            return
 
     def add(self, record: Record) -> None:
         """Keeps the outcome of a step."""
