@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -96,7 +97,9 @@ def load_torch(path: Path, mend: str) -> dict[str, Any]:
     if path.is_dir():
         raise InputError(f"{path} is a folder, and a file is needed; {mend}")
     try:
-        document = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what torch thinks of a strange file is said below
+            document = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise InputError(f"there is no file {path}; {mend}") from None
     except PermissionError:

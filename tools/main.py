@@ -93,7 +93,7 @@ def run(arguments: list[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         return _fail("stopped; what was finished is kept", INTERRUPTED)
     except click.ClickException as error:
-        return _fail(_with_help(error), USERS_MISTAKE)
+        return _fail(_with_help(error, arguments), USERS_MISTAKE)
     except BrokenPipeError:
         sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - the reader is gone
         return OUR_FAILURE
@@ -159,12 +159,13 @@ def _words(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def _with_help(error: click.ClickException) -> str:
-    message = " ".join(error.format_message().split())
-    if isinstance(error, click.UsageError) and error.ctx is not None:
-        message = message.rstrip(".")
-        return f"{message}{'' if message[-1] == '?' else ';'} see: {error.ctx.command_path} --help"
-    return message.rstrip(".")
+def _with_help(error: click.ClickException, arguments: list[str]) -> str:
+    message = " ".join(error.format_message().split()).rstrip(".")
+    if not isinstance(error, click.UsageError):
+        return message
+    known = [each for each in arguments[:1] if each in COMMANDS]
+    path = error.ctx.command_path if error.ctx is not None else " ".join(["ponas", *known])
+    return f"{message}{'' if message[-1] == '?' else ';'} see: {path} --help"
 
 
 def _fail(line: str, status: int) -> int:

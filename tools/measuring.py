@@ -110,7 +110,9 @@ class ReachOptions:
         }  # fmt: skip
         for name, (value, needed) in companions.items():
             if value and needed not in ways:
-                raise InputError(f"{name} says something about {needed}, which is missing")
+                raise InputError(
+                    f"{name} says something about {needed}, which is missing; give both"
+                )
         if self.ssh:
             return Ssh(host=self.ssh, config=self.ssh_config)
         if self.command:
@@ -179,6 +181,11 @@ class ProtocolOptions:
             for name, value in vars(self).items()
             if name != "no_sentinel" and value is not None
         }
+        if self.rounds and self.max_rounds and self.max_rounds < self.rounds:
+            raise InputError(
+                f"--max-rounds {self.max_rounds} is below --rounds {self.rounds}; lower the one or "
+                "raise the other"
+            )
         if self.no_sentinel and self.sentinel_every:
             raise InputError("--no-sentinel and --sentinel-every contradict each other; give one")
         if self.no_sentinel:

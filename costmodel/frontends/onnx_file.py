@@ -43,7 +43,7 @@ def from_onnx(path: Path | str) -> tuple[Network, Weights]:
     importer = OnnxImporter(model)
     if len(model.graph.output) != 1:
         names = ", ".join(output.name for output in model.graph.output)
-        raise InputError(f"'{path}' has the outputs {names}; a network has one")
+        raise InputError(f"'{path}' has the outputs {names}; export a network, which has one")
     return importer.run(model.graph.output[0].name)
 
 
@@ -59,7 +59,8 @@ class OnnxImporter(Importer["onnx.NodeProto"]):
         given = {tensor.name for tensor in model.graph.initializer}
         inputs = [value.name for value in model.graph.input if value.name not in given]
         if len(inputs) != 1:
-            raise InputError(f"the model has the inputs {', '.join(inputs)}; a network has one")
+            found = f"the inputs {', '.join(inputs)}" if inputs else "no input"
+            raise InputError(f"the model has {found}; export a network, which has one")
         super().__init__(Assembly(self._input_shape(inputs[0])))
         self.values[inputs[0]] = self.assembly.input
         try:
@@ -111,7 +112,10 @@ class OnnxImporter(Importer["onnx.NodeProto"]):
         if node.op_type in _CONTROL_FLOW:
             raise InputError("control flow that depends on values is not supported")
         if node.domain not in {"", "ai.onnx"}:
-            raise InputError(f"operators of the domain '{node.domain}' are not supported")
+            raise InputError(
+                f"operators of the domain '{node.domain}' are not supported; export it with those "
+                "of ONNX"
+            )
         return take(self, node)
 
     def evaluate(self, node: onnx.NodeProto) -> dict[str, Any]:

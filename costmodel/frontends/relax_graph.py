@@ -143,7 +143,7 @@ def _check_bindings(main: Any) -> None:
         call = binding.value
         if isinstance(call, tvm.relax.Call) and call.op != tvm.ir.Op.get("relax.call_tir"):
             name = getattr(call.op, "name", type(call.op).__name__)
-            raise InputError(f"TVM has no loops for {name}")
+            raise InputError(f"TVM has no loops for {name}; export the network without it")
 
 
 def _check(function: Any) -> None:

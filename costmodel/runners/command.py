@@ -114,7 +114,10 @@ def _template(text: str, option: str, placeholders: Sequence[str]) -> tuple[str,
             found = "is missing" if name not in used else "occurs more than once"
             raise InputError(f"{option}: {{{name}}} {found} in '{text}'; it needs {expected}")
     if words[0] != "{program}" and shutil.which(words[0]) is None:
-        raise InputError(f"{option}: there is no command '{words[0]}' on this machine")
+        raise InputError(
+            f"{option}: there is no command '{words[0]}' on this machine; install it, or give its "
+            "path"
+        )
     return words
 
 

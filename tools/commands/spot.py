@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -75,9 +75,9 @@ def command(
         if not as_json:
             click.echo(f"{detection.time_s:8.2f} s  {detection.word}  {detection.confidence:.2f}")
 
-    with _sound(recording, seconds) as (blocks, adjustments):
-        if not spotter.knows_none:
-            say(ALWAYS_A_KEYWORD.format(words=len(engine.words)))
+    notes = () if spotter.knows_none else (ALWAYS_A_KEYWORD.format(words=len(engine.words)),)
+    with _sound(recording, seconds) as (sound, adjustments):
+        blocks = _after_lines(sound, notes)
         for adjustment in adjustments:
             say(f"{recording}: {adjustment}")
         # Ctrl-C ends listening as it should; a file that it ends was not heard.
@@ -101,6 +101,17 @@ def command(
         f"heard {spotter.seconds:.2f} s, {len(found)} keywords; real-time factor {factor:.4f} "
         "(time of features and network over that of the sound)"
     )
+
+
+def _after_lines(blocks: Iterable[Samples], lines: Sequence[str]) -> Iterator[Samples]:
+    """The same blocks; the lines are said once there is sound at all."""
+    from tools.console import say
+
+    for number, block in enumerate(blocks):
+        if number == 0:
+            for line in lines:
+                say(line)
+        yield block
 
 
 def _hear(
