@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tools.commands.search import run_told
+from tools.commands.search import calibrate_if_needed, run_told
 from tools.numbers import Whole
 from tools.search_options import (
     asked_for,
@@ -126,7 +126,6 @@ def _search_all(
     from dataclasses import replace
 
     from tools.asked import check_asked
-    from tools.commands.search import calibrate_if_needed
     from tools.console import say, stages
 
     check_asked(request, execution)
