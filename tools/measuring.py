@@ -207,19 +207,32 @@ def protocol_options(command: Command) -> Command:
         click.option("--repeats", type=Whole(min=1), help="Samples of each kernel."),
         click.option("--min-repeat-ms", type=positive, help="Shortest sample; 0: one run each."),
         click.option("--warm-up-ms", type=positive, help="Running before the first sample."),
-        click.option("--rounds", type=Whole(min=1), help="Times each is gone through."),
-        click.option("--max-rounds", type=Whole(min=1), help="While rounds disagree."),
-        click.option("--agreement", type=positive, help="Share that two rounds may differ by."),
-        click.option("--flush-kb", type=count, help="Memory written before each run."),
+        click.option(
+            "--rounds", type=Whole(min=1), help="Times that all kernels are gone through."
+        ),
+        click.option(
+            "--max-rounds", type=Whole(min=1), help="The same at most, while rounds disagree."
+        ),
+        click.option(
+            "--agreement", type=positive, help="By what two rounds may differ; 0.01: 1 %."
+        ),
+        click.option("--flush-kb", type=count, help="Written before each run, to empty caches."),
         click.option("--cpus", type=Processors(), help="Processors to run on: 4-7, or any."),
         click.option("--governor", help="Frequency governor that must be set."),
         click.option("--cool-down-ms", type=positive, help="Pause before each kernel."),
         click.option(
-            "--max-temperature-c", type=Limit(), metavar="NUMBER|none", help="Wait until cooler."
+            "--max-temperature-c",
+            type=Limit(),
+            metavar="NUMBER|none",
+            help="Wait until the device is cooler.",
         ),
-        click.option("--sentinel-every", type=count, help="Kernels between two sentinels."),
+        click.option(
+            "--sentinel-every",
+            type=count,
+            help="Kernels between two sentinels; 0: none.",
+        ),
         click.option("--no-sentinel", is_flag=True, help="The clock is exact (a simulator)."),
-        click.option("--drift", type=positive, help="Share that a sentinel may differ by."),
+        click.option("--drift", type=positive, help="By what a sentinel may differ; 0.05: 5 %."),
     )
     return _grouped(command, options, "timing", ProtocolOptions)
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kws.architecture import INPUT_SHAPE
 from kws.augmentation import AUGMENTATIONS
 from tools.networks import MOST_FILTERS
 from tools.numbers import Number, Whole
@@ -25,6 +24,8 @@ def _kernel(_context: click.Context, _option: click.Parameter, text: str) -> tup
     parts = text.lower().replace("×", "x").split("x")
     if len(parts) != 2 or not all(p.isdecimal() and int(p) >= 1 for p in parts):
         raise click.BadParameter(f"'{text}' is no kernel size; write it as 5x10")
+    from kws.architecture import INPUT_SHAPE
+
     rows, columns = int(parts[0]), int(parts[1])
     if rows > INPUT_SHAPE[0] or columns > INPUT_SHAPE[1]:
         raise click.BadParameter(
@@ -41,9 +42,10 @@ def execution_options(function: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option("--executor", type=click.Choice(["local", "ray"]), default="local",
                      show_default=True, help="Processes here, or a Ray cluster."),
-        click.option("--address", help="Of the Ray cluster. [default: one is started here]"),
+        click.option("--address", metavar="HOST:PORT",
+                     help="The Ray cluster's. [default: one is started here]"),
         click.option("--gpus", type=Number(min=0), default=0, show_default=True,
-                     help="Of the cluster's GPUs a training takes, such as 0.25."),
+                     help="GPUs of the cluster that one training takes; 0.25: four share one."),
     ]  # fmt: skip
     for option in reversed(options):
         function = option(function)
@@ -62,7 +64,8 @@ def search_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """The options that `search` and `compare` share."""
     positive, minutes = Whole(min=1), Number(min=0, min_open=True)
     options = [
-        click.option("--profile", default="host-cpu", show_default=True, help="Device by name."),
+        click.option("--profile", metavar="NAME", default="host-cpu", show_default=True,
+                     help="Device by name; see: ponas profiles."),
         click.option("--data", default="generated", show_default=True,
                      help="Folder or archive in the Speech Commands layout, a published set "
                      "(speech-commands-v2), or 'generated'."),
@@ -71,10 +74,10 @@ def search_options(function: Callable[..., Any]) -> Callable[..., Any]:
                      "_silence_ and _unknown_), all (every folder), or yes,no,_unknown_"),
         click.option("--candidates", type=positive, default=40, show_default=True,
                      help="Candidates trained in all phases together."),
-        click.option("--initial", type=positive, help="Of these in the first phase. [default: half]"
+        click.option("--initial", type=positive, help="Those of the first phase. [default: half]"
         ),
         click.option("--refine", type=positive,
-                     help="Of these in each later phase. [default: an eighth]"),
+                     help="Those of each later phase. [default: an eighth]"),
         click.option("--freeze", type=positive,
                      help="Parameters frozen after each phase at most. [default: all clear ones]"),
         click.option("--freeze-always/--freeze-clear", default=False, show_default=True,
@@ -82,36 +85,41 @@ def search_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--tuning", type=Whole(min=0), default=0, show_default=True,
                      help="Candidates trained beforehand to find the optimiser's parameters."),
         click.option("--pool", type=positive, default=32, show_default=True,
-                     help="Suggestions of which each candidate is the most promising."),
+                     help="Suggestions drawn for a candidate; the most promising one is trained."),
         click.option("--early-stopping/--no-early-stopping", default=True, show_default=True,
                      help="End trainings that cannot join the front."),
         click.option("--minutes", type=minutes,
-                     help="Wall-clock limit of the phases. [default: none]"),
+                     help="Minutes after which no further candidate is begun; fine-tuning has a "
+                     "limit of its own. [default: none]"),
         click.option("--phase-minutes", type=minutes,
-                     help="Wall-clock limit of each phase. [default: none]"),
+                     help="Minutes after which a phase begins no further one. [default: none]"),
         click.option("--grow", type=minutes, default=1.0, show_default=True,
-                     help="By what a candidate's iterations have grown when all is frozen."),
+                     help="Times as long as at first that a candidate is trained once all is "
+                     "frozen; in between it grows step by step."),
         click.option("--iterations", type=positive, default=400, show_default=True,
                      help="Training iterations of a candidate."),
         click.option("--finetune-iterations", type=Whole(min=0), default=1500,
-                     show_default=True, help="Of each member of the front; 0: none."),
+                     show_default=True,
+                     help="Training iterations of each member of the front; 0: no fine-tuning."),
         click.option("--finetune-minutes", type=minutes,
-                     help="Time after which no further member is fine-tuned. [default: none]"),
+                     help="Minutes after which no further member is fine-tuned. [default: none]"),
         click.option("--learning-rate", type=Number(0, 1, min_open=True), default=1e-3,
-                     show_default=True, help="Of Adam at the beginning."),
+                     show_default=True, help="Adam's, at the beginning of a training."),
         click.option("--batch", type=positive, default=25, show_default=True,
-                     help="Clips an iteration of the search."),
+                     help="Clips in an iteration of a candidate's training."),
         click.option("--finetune-batch", type=positive, default=100, show_default=True,
-                     help="Clips an iteration of fine-tuning."),
+                     help="Clips in an iteration of fine-tuning."),
         click.option("--seed", type=Whole(min=0), default=0, show_default=True,
                      help="Seed of every random choice."),
         click.option("--max-filters", type=Whole(1, MOST_FILTERS), default=100, show_default=True,
                      help="Largest number of filters of a unit."),
         click.option("--filters-step", type=positive, default=10, show_default=True,
                      help="Filters are multiples of this."),
-        click.option("--first-kernel", default="5x10", show_default=True, callback=_kernel,
-                     help="Largest kernel of the first unit."),
-        click.option("--later-kernel", default="5x5", show_default=True, callback=_kernel,
+        click.option("--first-kernel", metavar="ROWSxCOLUMNS", default="5x10", show_default=True,
+                     callback=_kernel,
+                     help="Largest kernel of the first unit: coefficients x time frames."),
+        click.option("--later-kernel", metavar="ROWSxCOLUMNS", default="5x5", show_default=True,
+                     callback=_kernel,
                      help="Largest kernel of the other units."),
         click.option("--device", default="cpu", show_default=True,
                      help="Torch device that trains, such as cuda."),

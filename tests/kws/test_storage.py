@@ -1,3 +1,5 @@
+import errno
+
 import numpy as np
 import pytest
 
@@ -27,6 +29,29 @@ def test_a_failed_write_leaves_the_older_file(tmp_path):
         fail()
     assert path.read_bytes() == b"older"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_disk_that_is_full_at_the_end_leaves_nothing(tmp_path, monkeypatch):
+    def fail(*paths, **_):
+        raise OSError(errno.ENOSPC, "No space left on device", paths[0])
+
+    def write():
+        with new_file(tmp_path / "file") as file:
+            file.write(b"content")
+
+    monkeypatch.setattr("boltons.fileutils.atomic_rename", fail)
+    with pytest.raises(StorageError, match="No space left on device; free some room there"):
+        write()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_where_no_file_can_be_is_not_said_to_be_full(tmp_path):
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(StorageError, match=r"/file/below: .*; name another place"),
+        new_file(tmp_path / "file" / "below"),
+    ):
+        pass
 
 
 def test_a_folder_appears_only_when_it_is_whole(tmp_path):

@@ -253,6 +253,17 @@ def test_the_same_error_on_the_first_three_trials_stops_the_search_until_it_is_m
     assert all(trial.error is None for trial in study.trials())
 
 
+def test_a_first_phase_of_which_every_trial_fails_is_no_search_without_a_front(make):
+    def broken(*_):
+        raise RuntimeError("no device")
+
+    study = make(max_phases=1, initial_trials=1)
+    with pytest.raises(StudyError, match="the first trial failed with RuntimeError: no device"):
+        go(study, with_error(broken))
+    assert go(study).reason == "phases"
+    assert [trial.state for trial in study.trials()] == ["finished"]
+
+
 def test_a_full_disk_stops_the_search_and_the_trial_runs_again(make):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")

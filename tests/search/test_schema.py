@@ -217,3 +217,24 @@ def test_a_copy_of_an_old_study_beside_its_journal_reads_whole(old, tmp_path):
             shutil.copy(tmp_path / name, tmp_path / f"copy-{name}")
         with Study.open(tmp_path / "copy-old.study") as study:
             assert study.trials()[0].host == "elsewhere"
+
+
+def test_a_study_in_a_folder_that_takes_no_files_is_read(old, monkeypatch):
+    with StudyRecorder.open(old) as study:
+        before = everything(study)
+    monkeypatch.setattr("os.access", lambda *_: False)
+    opened = []
+    original = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda a, **k: opened.append(a) or original(a, **k))
+    with Study.open(old) as study:
+        assert everything(study) == before
+    assert opened[0].endswith("?mode=ro&immutable=1")
+    assert not old.with_name(f"{old.name}-wal").exists()
+
+
+def test_what_is_no_study_is_said_by_what_it_is(tmp_path):
+    (tmp_path / "empty").touch()
+    (tmp_path / "text").write_text("hello, hello, hello, hello")
+    for name, what in (("", "is a folder"), ("empty", "is empty"), ("text", "is no study")):
+        with pytest.raises(InputError, match=f"{what}; give the path of a study"):
+            Study.open(tmp_path / name)

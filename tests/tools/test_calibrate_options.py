@@ -101,7 +101,10 @@ def test_this_machine_is_measured_by_the_local_runner():
             "is measured by a bundle: ponas calibrate PROFILE --bundle FOLDER",
         ),
         (["calibrate", "host-cpu", "--threads", "2"], "host-cpu-all"),
-        (["calibrate", "host-cpu", "--rounds", "9", "--max-rounds", "3"], "max_rounds 3"),
+        (
+            ["calibrate", "host-cpu", "--rounds", "9", "--max-rounds", "3"],
+            "--max-rounds 3 is below --rounds 9",
+        ),
         (["calibrate", "host-cpu", "--target-error", "0"], "--target-error"),
         (["calibrate", "odroid"], "did you mean odroid-xu3"),
     ],

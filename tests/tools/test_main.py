@@ -1,6 +1,8 @@
 """The command line turns every mistake into one line and an exit status."""
 
 import errno
+import importlib
+import os
 import re
 import subprocess
 import sys
@@ -33,6 +35,39 @@ def test_every_command_explains_itself(ponas, command):
     assert "Usage: ponas " + command in out
 
 
+@pytest.mark.parametrize(
+    "command", ["search", "calibrate", "estimate", "measure", "export", "data"]
+)
+def test_examples_of_help_use_options_that_there_are(command):
+    module = importlib.import_module(f"tools.commands.{command}")
+    examples = [line.split() for line in module.EXAMPLES.splitlines()[2:]]
+    assert len(examples) >= 2
+    for ponas, name, *words in examples:
+        assert (ponas, name) == ("ponas", command)
+        found = module.command
+        if command == "data":
+            found = found.commands[words[0]]
+        known = {option for parameter in found.params for option in parameter.opts}
+        assert {word for word in words if word.startswith("--")} <= known
+
+
+def test_a_terminal_without_a_sign_is_shown_another():
+    code = "from tools.main import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "profiles"], capture_output=True, check=False,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert b"host-cpu" in done.stdout
+
+
+def test_what_a_terminal_would_obey_is_not_in_an_errors_line(ponas):
+    status, _, err = ponas("estimate", "\x1b[2Jkws7\x00\udcff")
+    assert status == 2
+    assert "?[2Jkws7??" in one_line(err)
+    assert len(one_line(ponas("estimate", "3" * 5000)[2])) < 1300
+
+
 def test_the_version_is_told_with_those_of_what_decides_the_results(ponas):
     status, out, _ = ponas("--version")
     found = dict(line.rsplit(" ", 1) for line in out.splitlines() if not line.startswith("system"))
@@ -46,7 +81,8 @@ def test_the_version_is_told_with_those_of_what_decides_the_results(ponas):
 def test_help_needs_no_heavy_import():
     code = (
         "import sys; from tools.main import run; run(['--help']);"
-        "sys.exit(any(m in sys.modules for m in ('tvm', 'torch', 'sklearn', 'librosa', 'plotly')))"
+        "heavy = ('tvm', 'torch', 'sklearn', 'librosa', 'plotly', 'numpy', 'networkx');"
+        "sys.exit(any(m in sys.modules for m in heavy))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
     assert done.returncode == 0

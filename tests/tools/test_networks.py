@@ -5,6 +5,11 @@ import json
 import pytest
 import torch
 
+from costmodel.operations import flops
+from tools.nas_bench_201 import EXECUTIONS, network_of, parse_cell
+from tools.places import profile_store
+from tools.timings import execution_of
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
@@ -52,6 +57,29 @@ def test_a_file_that_is_no_model_is_one_line_and_status_2(folder, name, estimate
     assert (status, out) == (2, "")
     assert name in err
     assert err.count("\n") == 1
+
+
+CELL = "|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|skip_connect~0|none~1|avg_pool_3x3~2|"
+
+
+def test_a_cell_of_nas_bench_201_is_estimated_as_the_network_it_stands_for(estimate):
+    status, out, _ = estimate(CELL, "--profile", "rk3399-a72")
+    found = json.loads(out)
+    network = network_of(parse_cell(CELL), "compiled")
+    assert status == 0
+    assert found["architecture"] == CELL
+    assert found["flops"] == flops(network)
+    assert found["latency_ms"] > 0
+
+
+def test_a_cell_runs_as_the_runtime_does_that_the_profile_was_calibrated_in(monkeypatch):
+    profile = profile_store().get("rk3399-a72")
+    assert execution_of(profile) == "compiled"
+    for execution in EXECUTIONS:
+        space = f"the networks of t.csv, NAS-Bench-201 cells executed as '{execution}'"
+        facts = profile.calibration().model_copy(update={"space": space})
+        monkeypatch.setattr(type(profile), "calibration", lambda _, found=facts: found)
+        assert execution_of(profile) == execution
 
 
 def test_a_device_that_nothing_reaches_is_estimated_and_not_measured(ponas):

@@ -25,8 +25,18 @@ if TYPE_CHECKING:
     from costmodel.profile import Profile, ProfileStore
 
 
+EXAMPLES = """\b
+Examples:
+  ponas calibrate host-cpu
+  ponas calibrate odroid-xu3-a15 --ssh odroid
+  ponas calibrate jetson-nano --bundle carry/
+  ponas calibrate jetson-nano --results results.jsonl
+"""
+
+
 @click.command(
     "calibrate",
+    epilog=EXAMPLES,
     cls=MeasuringCommand,
     short_help="Time kernels on the device and fit its model.",
 )
@@ -50,20 +60,20 @@ if TYPE_CHECKING:
     type=Number(min=0, min_open=True),
     default=5.0,
     show_default=True,
-    help="Time after which no further kernel is begun.",
+    help="Minutes after which no further kernel is begun.",
 )
 @click.option(
     "--target-error",
     type=Number(0, 100, min_open=True, max_open=True),
     metavar="PERCENT",
-    help="Stop when whole networks are predicted this well on average.",
+    help="Stop when whole networks are predicted as well as this on average, such as 2.",
 )
 @click.option(
     "--plan",
     type=click.Choice(("active", "random")),
     default="active",
     show_default=True,
-    help="Kernels that teach most about networks, or random ones.",
+    help="How kernels are chosen: those that teach most about networks, or at random.",
 )
 @click.option("--seed", type=Whole(min=0), default=0, show_default=True, help="Seed of the plan.")
 @click.option("--quick", is_flag=True, help="About a minute, for a first look.")

@@ -32,7 +32,17 @@ def command() -> None:
     """
 
 
-@command.command("prepare", short_help="Fetch, speak or unpack a set; compute its features.")
+EXAMPLES = """\b
+Examples:
+  ponas data prepare speech-commands-v2
+  ponas data prepare my-words/ --labels all
+  ponas data prepare generated --clips 1000
+"""
+
+
+@command.command(
+    "prepare", epilog=EXAMPLES, short_help="Fetch, speak or unpack a set; compute its features."
+)
 @click.argument("data", default="generated")
 @click.option(
     "--clips",
@@ -49,7 +59,9 @@ def command() -> None:
     default=None,
     help="Where a generated set goes. [default: the user's cache]",
 )
-@click.option("--mirror", help="Address that a published set is fetched from instead.")
+@click.option(
+    "--mirror", metavar="URL", help="Address that a published set is fetched from instead."
+)
 @click.option(
     "--file",
     type=click.Path(path_type=Path),

@@ -14,10 +14,22 @@ if TYPE_CHECKING:
 ROOFLINE_MARGIN = 0.95
 """Share of the roofline below which a prediction is clearly under it."""
 
+EXAMPLES = """\b
+Examples:
+  ponas estimate kws7
+  ponas estimate "3x3,40 1x1,30" --profile rk3399-a72
+  ponas estimate model.onnx --profile jetson-nano --json
+"""
 
-@click.command("estimate", short_help="Latency, per kernel; operations, parameters, memory.")
+
+@click.command(
+    "estimate", epilog=EXAMPLES, short_help="Latency, per kernel; operations, parameters, memory."
+)
 @click.argument("architecture")
-@click.option("--profile", default="host-cpu", show_default=True, help="Device by name.")
+@click.option(
+    "--profile", metavar="NAME", default="host-cpu", show_default=True,
+    help="Device by name; see: ponas profiles.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 def command(architecture: str, profile: str, as_json: bool) -> None:
     """Latency of a network on a device, kernel by kernel; operations, parameters, memory.

@@ -21,7 +21,8 @@ SPLITS = ("validation", "testing")
     "--data",
     default="generated",
     show_default=True,
-    help="Folder or archive in the Speech Commands layout, or 'generated'.",
+    help="Folder or archive in the Speech Commands layout, a published set "
+    "(speech-commands-v2), or 'generated'.",
 )
 @click.option(
     "--split",
@@ -46,6 +47,8 @@ def command(
     as_json: bool,
 ) -> None:
     """Evaluate MODEL, the .pt or .onnx file of a trained network, on labelled clips.
+
+    It may also be the folder of a library for this machine, by ponas export --format tvm.
 
     Told are: how often the right word is the best guess, or one of the five best; which words are
     taken for which; and of each keyword, at the threshold, how many of its clips are rejected and

@@ -15,7 +15,16 @@ HOST = "host-cpu"
 """Profile of this machine."""
 
 
-@click.command("export", short_help="A trained network as ONNX, a TVM library, or for torch.")
+EXAMPLES = """\b
+Examples:
+  ponas export kws.study --format onnx
+  ponas export kws.study 12 --format tvm --profile odroid-xu3-a15
+"""
+
+
+@click.command(
+    "export", epilog=EXAMPLES, short_help="A trained network as ONNX, a TVM library, or for torch."
+)
 @click.argument("what", type=click.Path(path_type=Path))
 @click.argument("which", metavar="[MODEL]", required=False)
 @click.option(
@@ -32,7 +41,9 @@ HOST = "host-cpu"
     help="Clips that an ONNX file takes at once; compilers for devices, and ponas estimate, "
     "want 1. [default: 1]",
 )  # fmt: skip
-@click.option("--profile", help="Device of the tvm library by name. [default: host-cpu]")
+@click.option(
+    "--profile", metavar="NAME", help="Device of the tvm library by name. [default: host-cpu]"
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 def command(
     what: Path,

@@ -20,13 +20,24 @@ if TYPE_CHECKING:
     from costmodel.network import Network
 
 
+EXAMPLES = """\b
+Examples:
+  ponas measure seed kws7
+  ponas measure kws.study
+  ponas measure model.onnx --profile odroid-xu3-a15 --ssh odroid
+"""
+
+
 @click.command(
     "measure",
+    epilog=EXAMPLES,
     cls=MeasuringCommand,
     short_help="End to end on the device, beside the prediction.",
 )
 @click.argument("what", nargs=-1, required=True)
-@click.option("--profile", default=None, help="Device by name. [default: the study's, host-cpu]")
+@click.option(
+    "--profile", metavar="NAME", help="Device by name. [default: the study's, or host-cpu]"
+)
 @reach_options
 @protocol_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")

@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option(
     "--calibration", type=click.Choice(["minmax", "entropy", "percentile"]), default="percentile",
-    show_default=True, help="Which numbers must not be clipped.",
+    show_default=True,
+    help="How scales are found. minmax: no number is clipped; entropy: the least information is "
+    "lost; percentile: the rarest numbers are clipped.",
 )  # fmt: skip
 @click.option("--seed", type=Whole(min=0), default=0, show_default=True, help="Draws the clips.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")

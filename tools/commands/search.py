@@ -45,7 +45,19 @@ DEMO: dict[str, Any] = {
 for slow machines, a quick one does not come near them."""
 
 
-@click.command("search", short_help="Search an architecture for a device by its profile's name.")
+EXAMPLES = """\b
+Examples:
+  ponas search --demo
+  ponas search --profile raspberry-pi-3b --data speech-commands-v2 --study kws.study
+  ponas search --resume --study kws.study --candidates 80
+"""
+
+
+@click.command(
+    "search",
+    epilog=EXAMPLES,
+    short_help="Search an architecture for a device by its profile's name.",
+)
 @click.option(
     "--objective",
     type=click.Choice(["latency", "flops"]),
@@ -56,7 +68,7 @@ for slow machines, a quick one does not come near them."""
 @click.option(
     "--max-latency-ms",
     type=Number(min=0, min_open=True),
-    help="Candidates predicted slower are not trained.",
+    help="Candidates predicted slower than so many milliseconds are not trained.",
 )
 @click.option(
     "--study",

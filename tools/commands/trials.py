@@ -24,7 +24,12 @@ _NUMBER_WIDTH = 10
 
 @click.command("trials", short_help="The trials of a study: table, CSV, JSON, Optuna.")
 @click.argument("study", type=click.Path(path_type=Path))
-@click.option("--csv", "csv", metavar="FILE", help="Write a row for each trial; - is the output.")
+@click.option(
+    "--csv",
+    "csv",
+    metavar="FILE",
+    help="CSV to write, a row for each trial; -: to standard output.",
+)
 @click.option(
     "--optuna",
     metavar="FILE|URL",
@@ -33,7 +38,10 @@ _NUMBER_WIDTH = 10
 )
 @click.option("--replace", is_flag=True, help="Replace what --optuna wrote there earlier.")
 @click.option(
-    "--json", "as_json", is_flag=True, help="All of the study as one document, on the output."
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="All of the study as one JSON document on standard output.",
 )
 def command(study: Path, csv: str | None, optuna: str | None, replace: bool, as_json: bool) -> None:
     """Show the trials of STUDY, or hand them to other programs; also while it is searched."""
