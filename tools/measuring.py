@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tools.numbers import Number, Whole
+from tools.number_types import Number, Whole
 
 if TYPE_CHECKING:
     from costmodel.profile import Profile

@@ -9,7 +9,7 @@ import click
 
 from kws.augmentation import AUGMENTATIONS
 from tools.networks import MOST_FILTERS
-from tools.numbers import Number, Whole
+from tools.number_types import Number, Whole
 
 if TYPE_CHECKING:
     from tools.execution import Execution

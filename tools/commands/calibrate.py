@@ -17,7 +17,7 @@ from tools.measuring import (
     reach_options,
     with_changes,
 )
-from tools.numbers import Number, Whole
+from tools.number_types import Number, Whole
 from tools.search_options import given
 
 if TYPE_CHECKING:

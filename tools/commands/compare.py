@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tools.commands.search import calibrate_if_needed, run_told
-from tools.numbers import Whole
+from tools.number_types import Whole
 from tools.search_options import (
     asked_for,
     execution_of,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tools.groups import Commands
-from tools.numbers import Whole
+from tools.number_types import Whole
 
 if TYPE_CHECKING:
     from tools.console import Stages

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from tools.numbers import Number
+from tools.number_types import Number
 
 if TYPE_CHECKING:
     from kws.metrics import Metrics

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tools.numbers import Whole
+from tools.number_types import Whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

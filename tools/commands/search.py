@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tools.numbers import Number
+from tools.number_types import Number
 from tools.search_options import (
     asked_for,
     execution_of,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tools.numbers import Number
+from tools.number_types import Number
 
 if TYPE_CHECKING:
     from kws.detection import Detection

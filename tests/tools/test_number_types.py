@@ -3,7 +3,7 @@
 import click
 import pytest
 
-from tools.numbers import Number, Whole
+from tools.number_types import Number, Whole
 
 
 def converted(kind, text):
