@@ -15,12 +15,10 @@ from costmodel.loopnest import LoopKind, Memory
 from costmodel.schedules.cuda_flat import flat_points
 from costmodel.schedules.cuda_lanes import TOTAL, Lanes, lane_points
 from costmodel.schedules.cuda_nest import Assign, Buffer, CudaFamily, CudaNest, Ref, Turn, unravel
-from costmodel.schedules.cuda_statements import below, const, inside, select
+from costmodel.schedules.cuda_statements import LOWEST, below, const, inside, maximum, select
 from costmodel.schedules.family import Schedule
 from costmodel.target import GpuTarget
 
-LOWEST = -3.402823466e38
-"""The least float32: what a maximum starts from."""
 MAXIMUM_UNROLL = 49
 """Taps of a window whose loops are unrolled: 7x7 is the largest in common use."""
 
@@ -151,12 +149,6 @@ def _overlap(first: Any, window: int, extent: int) -> Any:
 
 def _function(kernel: PoolKernel) -> tuple[Callable[[Any, Any], Any], float]:
     """How two values become one, and the value that changes none."""
-
-    def maximum(one: Any, other: Any) -> Any:
-        from tvm import tirx
-
-        return tirx.max(one, other)
-
     if kernel.function == "max":
         return maximum, LOWEST
     return lambda one, other: one + other, 0

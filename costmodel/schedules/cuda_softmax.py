@@ -10,15 +10,15 @@ from __future__ import annotations
 from typing import Any
 
 from costmodel.kernels import SoftmaxKernel
-from costmodel.schedules.cuda_lanes import Lanes, lane_points
+from costmodel.schedules.cuda_lanes import TOTAL, Lanes, lane_points
 from costmodel.schedules.cuda_nest import Assign, Buffer, CudaFamily, CudaNest, Ref, Turn, unravel
-from costmodel.schedules.cuda_pool import LOWEST
-from costmodel.schedules.cuda_statements import select
+from costmodel.schedules.cuda_statements import LOWEST, maximum, select
 from costmodel.schedules.family import Schedule
 from costmodel.target import GpuTarget
 
-LARGEST, SUM = "largest", "total"
-"""The two reductions: what is subtracted so that no power overflows, and what is divided by."""
+LARGEST = "largest"
+"""Name of the first reduction: what is subtracted so that no power overflows. The second is the
+total that is divided by."""
 
 
 class CudaSoftmax(CudaFamily[SoftmaxKernel]):
@@ -43,7 +43,7 @@ class CudaSoftmax(CudaFamily[SoftmaxKernel]):
 
         def place(i: Any) -> tuple[Any, ...]:
             channel = g.position(i) if kernel.channels > 1 else 0
-            return (channel, *(unravel(g.output(i), size) if pixels > 1 else (0, 0)))
+            return (channel, *unravel(g.output(i), size))
 
         def is_there(i: Any) -> tuple[Any, ...]:
             return g.is_inside(i) + g.has_output(i)
@@ -52,7 +52,7 @@ class CudaSoftmax(CudaFamily[SoftmaxKernel]):
         to_largest, largest = g.reduction(
             (read,),
             lambda i, number: select(is_there(i), number, LOWEST),
-            _maximum,
+            maximum,
             LOWEST,
             flops=1,
             name=LARGEST,
@@ -63,7 +63,6 @@ class CudaSoftmax(CudaFamily[SoftmaxKernel]):
             lambda one, other: one + other,
             0,
             flops=3,
-            name=SUM,
         )
         output = Assign(
             (Turn("k", g.steps),),
@@ -77,15 +76,9 @@ class CudaSoftmax(CudaFamily[SoftmaxKernel]):
             parameters=(x, out),
             blocks=g.block.grid,
             threads=g.block.threads,
-            scratch=g.scratch(LARGEST, SUM),
+            scratch=g.scratch(LARGEST, TOTAL),
             body=(*to_largest, *to_sum, output),
         )
-
-
-def _maximum(one: Any, other: Any) -> Any:
-    from tvm import tirx
-
-    return tirx.max(one, other)
 
 
 def _exp(value: Any) -> Any:

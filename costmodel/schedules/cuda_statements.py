@@ -14,12 +14,22 @@ from costmodel.schedules.cuda_nest import Assign, Buffer, Index, Ref, Turn
 Bound = tuple[Any, int, int]
 """An index, the extent that it must stay below, and the positions that the launch covers."""
 
+LOWEST = -3.402823466e38
+"""The least float32: what a maximum starts from."""
+
 
 def const(number: float) -> Any:
     """TVM's float32 constant."""
     from tvm import tirx
 
     return tirx.const(number, "float32")
+
+
+def maximum(one: Any, other: Any) -> Any:
+    """The larger of TVM's two values."""
+    from tvm import tirx
+
+    return tirx.max(one, other)
 
 
 def zero(_: Any) -> Any:
