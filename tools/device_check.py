@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from costmodel.doctor.examine import Finding
     from costmodel.doctor.facts import DeviceFacts
+    from costmodel.doctor.finding import Found
     from costmodel.profile import Profile
     from costmodel.runners.contract import Runner
 
@@ -37,7 +38,7 @@ def print_findings(profile: Profile, findings: Sequence[Finding]) -> None:
             click.echo(f"{'':<24}{finding.cure}")
 
 
-def findings_json(findings: Sequence[Finding]) -> list[dict[str, str]]:
+def findings_json(findings: Sequence[Found[str]]) -> list[dict[str, str]]:
     """The findings as ``--json`` gives them."""
     return [{"level": f.level, "topic": f.topic, "text": f.text, "cure": f.cure} for f in findings]
 

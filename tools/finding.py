@@ -1,20 +1,12 @@
-"""One thing that was looked at on this machine, and what mends it."""
+"""One thing that was looked at on this machine: how much depends on it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from costmodel.doctor.finding import Found
 
 Level = Literal["fine", "missing", "broken"]
 """``missing``: something does not work that a person may never need; ``broken``: nothing does."""
 
-
-@dataclass(frozen=True)
-class Finding:
-    """What was found."""
-
-    level: Level
-    topic: str
-    text: str
-    cure: str = ""
-    """A command where there is one."""
+Finding = Found[Level]

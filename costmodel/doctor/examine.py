@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from costmodel.doctor.facts import CORES, DeviceFacts
+from costmodel.doctor.finding import Found
 from costmodel.protocol import Protocol
 from costmodel.target import CpuTarget, Target
 
@@ -23,17 +23,7 @@ _FIXED = ("performance", "userspace")
 
 Level = Literal["fine", "doubtful", "spoils"]
 
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing looked at."""
-
-    level: Level
-    topic: str
-    text: str
-    """What was found."""
-    cure: str = ""
-    """What mends it; a command where there is one."""
+Finding = Found[Level]
 
 
 def examine(

@@ -15,10 +15,9 @@ def command(as_json: bool) -> None:
     A line each; below what is missing what would mend it. Ends with status 1 only where something
     is broken that everything needs.
     """
-    from dataclasses import asdict
-
     from costmodel.errors import DeviceError
     from tools.console import print_json
+    from tools.device_check import findings_json
     from tools.machine_check import look_around
 
     findings = []
@@ -29,7 +28,7 @@ def command(as_json: bool) -> None:
             if found.cure:
                 click.echo(f"{'':<23}{found.cure}")
     if as_json:
-        print_json([asdict(found) for found in findings])
+        print_json(findings_json(findings))
     for found in findings:
         if found.level == "broken":
             raise DeviceError(f"{found.topic}: {found.text}; {found.cure}")
