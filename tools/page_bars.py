@@ -13,7 +13,6 @@ from tools.page_marks import (
     Place,
     best_known_ms,
     best_percent,
-    hover,
     key,
     marks,
     measured_ms,
@@ -77,20 +76,10 @@ def spread(ordered: Sequence[Trial], most: int) -> list[Candidate]:
 def _bars(
     name: str, drawn: Sequence[Candidate], place: Place, color: str, study: Study
 ) -> dict[str, Any]:
-    at = _position(drawn)
-    timed = placed(drawn, place)
-    return {
-        "type": "bar",
-        "name": name,
-        "x": [at(candidate) for candidate in timed],
-        "y": [place(candidate) for candidate in timed],
-        "showlegend": bool(timed),
-        "hoverinfo": "text",
-        "hovertext": [hover(candidate, study.device) for candidate in timed],
-        "textposition": "none",
-        "customdata": [key(candidate) for candidate in timed],
-        "marker": {"color": color},
-    }
+    """A bar where a mark would be: the same hover and the same click."""
+    bars = marks(name, drawn, _position(drawn), place, study.device)
+    del bars["mode"]
+    return bars | {"type": "bar", "textposition": "none", "marker": {"color": color}}
 
 
 def _position(drawn: Sequence[Candidate]) -> Place:
