@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -126,15 +127,8 @@ def test_each_job_is_timed_in_each_round_and_sentinels_in_between(whole, results
 
 
 def test_a_run_that_is_killed_goes_on_where_it_was(written, target, jobs, results, whole, tmp_path):
-    words = ["sh", str(written / "run.sh"), str(results)]
-    with subprocess.Popen(
-        words,
-        env=environment(before=slow(tmp_path)),
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    ) as first:
-        wait_for(results, 8)
-        os.killpg(first.pid, signal.SIGKILL)
+    with under_way(written, results, tmp_path, 8):
+        pass  # killed at the end of the block
     before, order = steps(results), all_steps(whole, tmp_path)
     assert 8 <= len(before) < len(order)
     with results.open("a") as file:
@@ -148,21 +142,29 @@ def test_a_run_that_is_killed_goes_on_where_it_was(written, target, jobs, result
 
 
 def test_a_second_run_into_the_same_file_is_refused(written, results, tmp_path):
-    words = ["sh", str(written / "run.sh"), str(results)]
-    with subprocess.Popen(
-        words,
-        env=environment(before=slow(tmp_path)),
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    ) as first:
-        wait_for(results, 3)
+    with under_way(written, results, tmp_path, 3) as first:
         second = subprocess.run(
-            words, env=environment(), capture_output=True, text=True, check=False
+            first.args, env=environment(), capture_output=True, text=True, check=False
         )
-        os.killpg(first.pid, signal.SIGKILL)
     assert second.returncode == 1
     assert f"{results} is being written by process {first.pid}; wait for it" in second.stderr
     assert second.stderr.count("\n") == 1
+
+
+@contextmanager
+def under_way(written, results, folder, steps_done):
+    """A run that has done so many steps, slowly; it is killed at the end of the block."""
+    with subprocess.Popen(
+        ["sh", str(written / "run.sh"), str(results)],
+        env=environment(before=slow(folder)),
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as process:
+        try:
+            wait_for(results, steps_done)
+            yield process
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def all_steps(whole, folder):
