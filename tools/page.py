@@ -48,6 +48,7 @@ from tools.page_figures import figures
 from tools.page_tables import (
     candidate_table,
     front_table,
+    held_out_rows,
     selections,
     study_facts,
     trials_table,
@@ -120,6 +121,7 @@ def render(page: Page) -> str:
         equal_accuracy_rows=equal_accuracy_rows,
         interval=interval,
         candidate_table=candidate_table,
+        held_out_rows=held_out_rows,
     )
 
 

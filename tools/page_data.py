@@ -7,6 +7,7 @@ operations are Table II's count. Texts are shown as they are, whatever character
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -258,6 +259,14 @@ class HeldOut:
     measured_ms: float
     """Measured end-to-end latency."""
 
+    @property
+    def off(self) -> float | None:
+        """Predicted / measured - 1; None where either is no time."""
+        times = (self.predicted_ms, self.measured_ms)
+        if not all(math.isfinite(ms) and ms > 0 for ms in times):
+            return None
+        return self.predicted_ms / self.measured_ms - 1
+
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
@@ -270,7 +279,7 @@ class Calibration:
     """Kernels timed."""
 
     minutes: float
-    """What the calibration took."""
+    """What the calibration took; 0 where nothing was timed for it."""
 
     space: str
     """What the timed networks were drawn from."""
@@ -288,7 +297,10 @@ class Calibration:
     """|predicted / measured - 1| that 80 % of networks stay within."""
 
     networks: int
-    """Held-out networks."""
+    """How many were held out."""
+
+    of: str = "networks"
+    """What was held out: ``networks``, or single ``kernels``."""
 
     split: str
     """What held out means."""
@@ -301,6 +313,12 @@ class Calibration:
 
     failed: tuple[str, ...] = ()
     """Jobs that could not be measured, with the reason."""
+
+    origin: str = ""
+    """When and on which machine its times were measured, and by whom."""
+
+    commands: tuple[Command, ...] = ()
+    """Command lines that use it."""
 
 
 @dataclass(frozen=True, kw_only=True)

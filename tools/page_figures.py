@@ -160,10 +160,10 @@ def operations_figure(study: Study) -> go.Figure | None:
 
 def calibration_figure(calibration: Calibration) -> go.Figure | None:
     """Predicted against measured latency of held-out networks; below, by how much each is off."""
-    drawn = [h for h in calibration.held_out if _positive(h.measured_ms, h.predicted_ms)]
+    drawn = [(h, h.off) for h in calibration.held_out if h.off is not None]
     if not drawn:
         return None
-    low, high = log_limits([ms for h in drawn for ms in (h.measured_ms, h.predicted_ms)])
+    low, high = log_limits([ms for h, _ in drawn for ms in (h.measured_ms, h.predicted_ms)])
     figure = go.Figure()
     for ratio, dash in ((1.0, "solid"), (1 + TOLERANCE, "dash"), (1 - TOLERANCE, "dash")):
         line: dict[str, Any] = {
@@ -176,7 +176,7 @@ def calibration_figure(calibration: Calibration) -> go.Figure | None:
         (f"within ±{percent(TOLERANCE, 0)} %", True, TUNED, "circle"),
         ("further off", False, BAD, "diamond"),
     ):
-        dots = _held_out([h for h in drawn if (abs(_off(h)) <= TOLERANCE) is within])
+        dots = _held_out([(h, off) for h, off in drawn if (abs(off) <= TOLERANCE) is within])
         dots |= {"name": name, "marker": {"color": color, "size": 8, "symbol": symbol}}
         off = dots.pop("off")
         figure.add_trace(dots)
@@ -266,25 +266,17 @@ def _extents(trials: Sequence[Trial]) -> list[tuple[int, int, int]]:
     return [(phase, min(of), max(of)) for phase, of in sorted(numbers.items())]
 
 
-def _held_out(networks: Sequence[HeldOut]) -> dict[str, Any]:
+def _held_out(networks: Sequence[tuple[HeldOut, float]]) -> dict[str, Any]:
     hovers = [
         f"{architecture_lines(h.name)}<br>predicted {quantity(h.predicted_ms, 'ms')}<br>"
-        f"measured {quantity(h.measured_ms, 'ms')}<br>off by {signed_percent(_off(h))}"
-        for h in networks
+        f"measured {quantity(h.measured_ms, 'ms')}<br>off by {signed_percent(off)}"
+        for h, off in networks
     ]
     return {
         "type": "scatter", "mode": "markers", "showlegend": bool(networks),
-        "x": [h.measured_ms for h in networks], "y": [h.predicted_ms for h in networks],
-        "off": [100 * _off(h) for h in networks], "hovertext": hovers, "hoverinfo": "text",
+        "x": [h.measured_ms for h, _ in networks], "y": [h.predicted_ms for h, _ in networks],
+        "off": [100 * off for _, off in networks], "hovertext": hovers, "hoverinfo": "text",
     }  # fmt: skip
-
-
-def _off(network: HeldOut) -> float:
-    return network.predicted_ms / network.measured_ms - 1
-
-
-def _positive(*values: float) -> bool:
-    return all(math.isfinite(value) and value > 0 for value in values)
 
 
 def _cost_title(study: Study) -> str:

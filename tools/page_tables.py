@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tools.page_data import Candidate, Device, Study, Trial
+from tools.page_data import Calibration, Candidate, Device, Study, Trial
 from tools.page_marks import (
     SEED_KEY,
     best_percent,
@@ -16,7 +16,7 @@ from tools.page_marks import (
     predicted_ms,
     tuned_percent,
 )
-from tools.page_text import MISSING, count, finite, mflop, number, percent
+from tools.page_text import MISSING, count, finite, mflop, number, percent, signed_percent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -280,3 +280,12 @@ def _share(candidate: Candidate) -> float:
 
 def _predicted(candidate: Candidate) -> float:
     return predicted_ms(candidate) or 0.0
+
+
+def held_out_rows(calibration: Calibration) -> tuple[tuple[str, ...], ...]:
+    """Name, predicted and measured ms, and how far off, of held-out networks; the worst first."""
+    worst = sorted(calibration.held_out, key=lambda held: -abs(held.off or 0.0))
+    return tuple(
+        (held.name, number(held.predicted_ms), number(held.measured_ms), signed_percent(held.off))
+        for held in worst
+    )

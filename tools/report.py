@@ -36,6 +36,23 @@ def study_page(study: Study, estimator: Estimator) -> page.Page:
     )
 
 
+def calibration_page(profile: Profile) -> page.Page:
+    """What the page of a calibrated profile shows."""
+    name = profile.name
+    return page.Page(
+        title=f"Calibration of {name}",
+        made=made(),
+        calibration=calibration_of(
+            profile,
+            page.Command(
+                purpose="predict a network's latency, kernel by kernel",
+                line=f"ponas estimate kws7 --profile {name}",
+            ),
+            page.Command(purpose="search a network for it", line=f"ponas search --profile {name}"),
+        ),
+    )
+
+
 def write_page(data: page.Page, path: Path) -> None:
     """Writes a page, whole or not at all."""
     from tools.page import render
@@ -182,8 +199,8 @@ def device_of(profile: Profile) -> page.Device:
     )
 
 
-def calibration_of(profile: Profile) -> page.Calibration | None:
-    """The calibration of a profile; None where there is none."""
+def calibration_of(profile: Profile, *commands: page.Command) -> page.Calibration | None:
+    """The calibration of a profile, with what to do next; None where there is none."""
     facts = profile.calibration()
     if facts is None:
         return None
@@ -198,6 +215,7 @@ def calibration_of(profile: Profile) -> page.Calibration | None:
         within_10=card.within_10,
         interval=card.interval,
         networks=card.networks,
+        of=card.of,
         split=card.split,
         bias=card.bias,
         held_out=tuple(
@@ -205,6 +223,8 @@ def calibration_of(profile: Profile) -> page.Calibration | None:
             for name, predicted, measured in facts.held_out
         ),
         failed=tuple(facts.failed),
+        origin=f"{facts.measured_at[:10]}, {facts.origin}",
+        commands=commands,
     )
 
 

@@ -2,6 +2,7 @@
 
 import random
 from functools import cache
+from pathlib import Path
 
 import pytest
 import torch
@@ -165,3 +166,14 @@ def test_a_broken_file_of_a_model_is_said_with_the_line(tmp_path):
     path = write(tmp_path / "t.csv", [("cut.onnx", 1.0)])
     with pytest.raises(InputError, match=r"line 2, column 'network': .*cut\.onnx"):
         calibrate_from(profile_store(), profile_store().get("host-cpu"), path, Stages(None))
+
+
+def test_the_command_ends_with_a_page_where_it_is_wanted(ponas, timed, profile):
+    status, _, err = ponas(
+        "calibrate", profile.name, "--from", timed, "--report", "pages/mine.html"
+    )  # fmt: skip
+    assert status == 0, err
+    page = Path("pages/mine.html")
+    assert f"page: {page.resolve()}" in err
+    assert "18 networks: " in page.read_text()
+    assert all(architecture in page.read_text() for architecture in ARCHITECTURES)

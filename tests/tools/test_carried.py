@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -56,6 +57,10 @@ def test_times_that_come_back_calibrate_the_profile_that_they_were_asked_for(car
         p for p in json.loads(call("profiles", "--json")[1]) if p["name"] == "x86-avx2"
     )  # fmt: skip
     assert facts["calibrated"]
+    assert found["report"] == str(Path(found["path"]) / "calibration.html")
+    page = Path(found["report"]).read_text()
+    assert "Calibration of x86-avx2" in page
+    assert "4 networks: whole networks" in page
     assert facts["origin"].startswith("measured on a device that a bundle was carried to (")
 
 

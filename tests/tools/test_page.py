@@ -424,6 +424,31 @@ def test_absent_parts_are_absent():
     assert set(json.loads(read.data)["figures"]) == {"calibration"}
 
 
+def test_a_calibration_by_itself_names_its_device_and_its_networks_the_worst_first():
+    calibration = dataclasses.replace(
+        sample_calibration(),
+        held_out=(
+            HeldOut(name="1x1,3", predicted_ms=1.01, measured_ms=1.0),
+            HeldOut(name="3x3,7", predicted_ms=1.6, measured_ms=2.0),
+            HeldOut(name="5x5,9", predicted_ms=2.0, measured_ms=0.0),
+        ),
+        commands=(Command(purpose="Search for it", line="ponas search --profile host-cpu"),),
+    )
+    visible = Reader(render(bare(calibration=calibration))).visible
+    assert calibration.device.description in visible
+    assert "ponas search --profile host-cpu" in visible
+    places = [visible.index(text) for text in ("3x3,7", "−20.0 %", "1x1,3", "+1.0 %", "5x5,9")]
+    assert places == sorted(places)
+
+
+def test_a_calibration_judged_on_kernels_and_timed_by_others_says_so():
+    calibration = dataclasses.replace(sample_calibration(), of="kernels", minutes=0.0)
+    visible = Reader(render(bare(calibration=calibration))).visible
+    assert "83.3 % of kernels" in visible
+    assert "30 kernels: " in visible
+    assert "minutes" not in visible
+
+
 def test_a_calibration_without_networks_draws_nothing():
     calibration = dataclasses.replace(sample_calibration(), held_out=())
     assert calibration_figure(calibration) is None

@@ -99,6 +99,12 @@ Examples:
     metavar="CSV",
     help="Fit to timings of whole networks (network,latency_ms) in a runtime of your own.",
 )
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The page's file. [default: calibration.html beside the profile]",
+)
 @click.option("--check", is_flag=True, help="Only look at the device: what would spoil figures?")
 @click.option("--force", is_flag=True, help="Measure although the figures would be spoilt.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
@@ -120,11 +126,14 @@ def command(
     bundle: Path | None,
     results: Path | None,
     timings: Path | None,
+    report: Path | None,
     check: bool,
     force: bool,
     as_json: bool,
 ) -> None:
     """Time kernels on PROFILE's device and fit its model.
+
+    Ends with the error on networks it was not fitted to, and a page that shows them.
 
     Without --ssh, --command, --rpc or --tracker the device is reached as the last time. What is
     said about reaching and timing it is kept in your own copy of the profile.
@@ -135,14 +144,16 @@ def command(
     from tools.calibration import calibrate_profile, overhead_networks, quick_settings
     from tools.carried import calibrate_from_results
     from tools.console import stages
+    from tools.destinations import check_file
     from tools.places import profile_store
     from tools.task import PAPER_SPACE
     from tools.timings import calibrate_from
 
-    _check_quick(context, quick=quick)
+    _check_plan(context, quick=quick)
     store = profile_store()
     found = with_changes(store.get(profile), reach, timing, threads)
     _check_one_of({"--check": check, "--bundle": bundle, "--results": results, "--from": timings})
+    _check_one_of({"--check": check, "--bundle": bundle, "--report": report})
     if check:
         _check(found, as_json=as_json)
         return
@@ -163,6 +174,9 @@ def command(
     if bundle is not None:
         _write_bundle(store, found, replace(settings, ahead=True), bundle, as_json=as_json)
         return
+    page = report or store.folder(found.name) / "calibration.html"
+    if report is not None:
+        check_file(report, "--report")
     with stages() as progress:
         if timings is not None:
             calibrated = calibrate_from(store, found, timings, progress)
@@ -172,19 +186,30 @@ def command(
             calibrated = calibrate_profile(
                 store, found, settings, progress, hasty=quick, force=force
             )
-    _say(calibrated, as_json=as_json)
+    _end(calibrated, page, as_json=as_json)
 
 
 _OF_A_PLAN = ("kernels", "networks", "minutes", "target_error", "plan", "seed")
 """What --quick decides by itself."""
 
 
-def _check_quick(context: click.Context, *, quick: bool) -> None:
+_PLANS_NOTHING = {"check": "--check", "results": "--results", "timings": "--from"}
+"""What goes without a plan, by the names of parameters and of options."""
+
+
+def _check_plan(context: click.Context, *, quick: bool) -> None:
     said = [f"--{name.replace('_', '-')}" for name in _OF_A_PLAN if given(context, name)]
     if quick and said:
         raise click.UsageError(
             f"--quick has a plan of its own, so {' and '.join(said)} would say nothing; give the "
             "one or the other"
+        )
+    unplanned = next((text for name, text in _PLANS_NOTHING.items() if given(context, name)), None)
+    said += ["--quick"] if quick else []
+    if unplanned and said:
+        raise click.UsageError(
+            f"{unplanned} times no kernels, so {' and '.join(said)} would say nothing; leave that "
+            "out"
         )
 
 
@@ -247,12 +272,15 @@ def _check(profile: Profile, *, as_json: bool) -> None:
     refuse_spoiled(findings)
 
 
-def _say(calibrated: Profile, *, as_json: bool) -> None:
+def _end(calibrated: Profile, page: Path, *, as_json: bool) -> None:
+    """Writes the page, then says how good the calibration is and where everything is."""
     from tools.calibration import card_line
     from tools.console import print_json, say
+    from tools.report import calibration_page, write_page
 
     facts = calibrated.calibration()
     assert facts is not None
+    write_page(calibration_page(calibrated), page)
     if as_json:
         print_json(
             {
@@ -262,8 +290,10 @@ def _say(calibrated: Profile, *, as_json: bool) -> None:
                 "error": facts.error.model_dump(),
                 "failed": facts.failed,
                 "path": str(calibrated.folder),
+                "report": str(page),
             }
         )
-        return
-    say(card_line(calibrated))
+    else:
+        say(card_line(calibrated))
     say(f"kept in {calibrated.folder}")
+    say(f"page: {page.resolve()}")
