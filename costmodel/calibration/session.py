@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from costmodel.calibration.records import Journal, KernelRecord, Measurement, Role
 from costmodel.calibration.settings import CalibrationSettings, Progress
@@ -21,6 +22,8 @@ from costmodel.target import Target
 
 LEAST_FIT = 20
 """Kernels below which the device, not a kernel, is what fails."""
+
+_Key = TypeVar("_Key")
 
 OnProgress = Callable[[Progress], None]
 Measured = dict[tuple[Kernel, Schedule], float]
@@ -113,23 +116,22 @@ class Session:
         )
 
     def totals(self, role: Role, work: Iterable[Work]) -> dict[str, float]:
-        """Seconds of those jobs that were measured, by key."""
-        latest = {
-            _identity(m.role, m.key, m.kernels): m.seconds
+        """Seconds of those jobs that were measured, by key; of several times the smallest."""
+        found = _smallest(
+            (_identity(m.role, m.key, m.kernels), m.seconds)
             for m in self.journal.measurements
             if m.rounds
-        }
+        )
         wanted = {job.key: _identity(role, job.key, records) for job, records in work}
-        return {key: latest[found] for key, found in wanted.items() if found in latest}
+        return {key: found[identity] for key, identity in wanted.items() if identity in found}
 
     def measured(self) -> Measured:
         """Seconds of each kernel timed by itself; of several measurements the smallest."""
-        measured: Measured = {}
-        for m in self.journal.measurements:
-            if m.role == "kernel" and m.rounds:
-                scheduled = m.kernels[0].scheduled()
-                measured[scheduled] = min(m.seconds, measured.get(scheduled, float("inf")))
-        return measured
+        return _smallest(
+            (m.kernels[0].scheduled(), m.seconds)
+            for m in self.journal.measurements
+            if m.role == "kernel" and m.rounds
+        )
 
     def fit(self) -> RatioModel:
         """The model of every kernel timed; DeviceError where they are too few."""
@@ -176,6 +178,14 @@ class Session:
         finally:
             if self.runner.reference:
                 self.journal.refer(self.runner.reference)
+
+
+def _smallest(pairs: Iterable[tuple[_Key, float]]) -> dict[_Key, float]:
+    """The smallest value of each key."""
+    found: dict[_Key, float] = {}
+    for key, value in pairs:
+        found[key] = min(value, found.get(key, value))
+    return found
 
 
 _Identity = tuple[Role, str, tuple[str, ...]]

@@ -9,7 +9,7 @@ again; smaller differences are divided out, batch by batch.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from statistics import mean
+from statistics import median
 
 from costmodel.features import roofline_seconds
 from costmodel.kernels import ConvKernel
@@ -69,10 +69,12 @@ class Pace:
         """The pace of the timings since the last batch's end; 1 without any.
 
         A first batch's own times become the reference: they say more than the first timing alone.
+        Of the sentinels' paces the middle one counts: one whose first times were disturbed would
+        make everything after it look faster than it was.
         """
         seconds = {key: undisturbed_seconds(rounds) for key, rounds in self._batch.items()}
         self._batch.clear()
         if self.fresh and seconds:
             self.reference.update(seconds)
             self.fresh = False
-        return mean(s / self.reference[key] for key, s in seconds.items()) if seconds else 1.0
+        return median(s / self.reference[key] for key, s in seconds.items()) if seconds else 1.0

@@ -33,16 +33,24 @@ def seconds_of_network(program):
 class FormulaRunner(Runner):
     """Remembers what it was asked; ``before`` is called with each job before its outcome.
 
-    ``ripple``: what a kernel's time is multiplied by, beside the formula.
+    ``ripple``: what a kernel's time is multiplied by, beside the formula; ``slowed``: the same for
+    a job, asked each time it is timed.
     """
 
-    def __init__(self, before=lambda _: None, error=lambda _: None, ripple=lambda _: 1.0):
+    def __init__(
+        self,
+        before=lambda _: None,
+        error=lambda _: None,
+        ripple=lambda _: 1.0,
+        slowed=lambda _: 1.0,
+    ):
         self.asked = []
         self.reference = {}
         self.protocols = []
         self._before = before
         self._error = error
         self._ripple = ripple
+        self._slowed = slowed
 
     def measure(self, jobs, protocol, on_outcome):
         for job in jobs:
@@ -57,6 +65,7 @@ class FormulaRunner(Runner):
                 seconds *= self._ripple(job.kernel)
             else:
                 seconds = seconds_of_network(job.program)
+            seconds *= self._slowed(job)
             on_outcome(Outcome(key=job.key, rounds=((seconds, 1.01 * seconds, 0.99 * seconds),)))
 
     def files(self, patterns):

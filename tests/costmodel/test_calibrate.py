@@ -60,6 +60,23 @@ def test_the_overhead_is_found_again(calibrated):
         )
 
 
+def test_whole_networks_that_were_all_disturbed_at_one_moment_do_not_change_the_overhead(tmp_path):
+    timed = Counter()
+
+    def slowed(job):
+        timed[job.key] += 1
+        return 1.1 if isinstance(job, NetworkJob) and timed[job.key] == 1 else 1.0
+
+    overhead = {job.name for job in networks().overhead}
+    runner = FormulaRunner(slowed=lambda job: slowed(job) if job.key in overhead else 1.0)
+    found = run(runner, tmp_path / "journal.jsonl").overhead
+    for network in networks().held_out:
+        kernels = [step.kernel for step in network.steps]
+        assert found.seconds(kernels, TARGET) == pytest.approx(
+            OVERHEAD.seconds(kernels, TARGET), abs=2e-5
+        )
+
+
 def test_the_model_predicts_kernels_it_has_not_timed(calibrated):
     result, runner, _ = calibrated
     predictor = Predictor(TARGET, result.model, result.overhead)
@@ -184,7 +201,7 @@ def test_the_time_limit_ends_the_kernels_and_not_the_networks(monkeypatch, tmp_p
     seen = []
     result = run(runner, tmp_path / "journal.jsonl", settings, on_progress=seen.append)
     assert MINIMUM_KERNELS < result.kernels < 120
-    assert sum(isinstance(job, NetworkJob) for job in runner.asked) == 2 + 8 + 6
+    assert sum(isinstance(job, NetworkJob) for job in runner.asked) == 2 * 2 + 8 + 6
     assert result.minutes == pytest.approx(2.0 * len(runner.asked) / 60, rel=0.1)
     left = [p.seconds_left for p in seen if p.seconds_left is not None]
     assert left == sorted(left, reverse=True)
@@ -304,8 +321,8 @@ def test_whoever_watches_sees_every_stage_come_to_its_end(tmp_path):
     runner = FormulaRunner()
     run(runner, tmp_path / "j.jsonl", on_progress=lambda p: seen.setdefault(p.stage, []).append(p))
     assert list(seen) == [
-        "first kernels", "kernels of networks", "networks", "watched networks", "kernels",
-        "kernels in doubt", "held-out networks",
+        "first kernels", "networks", "kernels of networks", "networks again", "watched networks",
+        "kernels", "kernels in doubt", "held-out networks",
     ]  # fmt: skip
     for steps in seen.values():
         done = [p.done for p in steps]

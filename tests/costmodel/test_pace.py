@@ -37,6 +37,12 @@ def test_a_disturbed_round_does_not_change_the_pace():
     assert batch(pace, a=[1.0, 3.0, 1.0]) == pytest.approx(1.0)
 
 
+def test_a_sentinel_whose_first_times_were_all_disturbed_does_not_change_the_pace():
+    pace = Pace({})
+    batch(pace, a=[1.0, 1.0], b=[2.0, 2.0], c=[4.5, 4.5])
+    assert batch(pace, a=[1.0, 1.0], b=[2.0, 2.0], c=[4.0, 4.0]) == pytest.approx(1.0)
+
+
 def test_without_sentinels_the_pace_is_one():
     assert Pace({}).end_batch() == 1.0
 
