@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from boltons.fileutils import atomic_save
 
 from costmodel.errors import InputError
+from tools.destinations import check_folder
 from tools.figure_bars import PLOTLY_GAP, draw_bars, to_the_right
 from tools.page_data import Page
 
@@ -65,9 +66,9 @@ _STYLE: Any = {
 def write_figures(page: Page, folder: Path) -> list[Path]:
     """Writes every figure that the page's data allow, in both formats, each whole or not at all.
 
-    Raises InputError where matplotlib is missing.
+    Raises InputError where `check_figures` does.
     """
-    check_installed()
+    check_figures(folder)
     from matplotlib import rc_context
 
     from tools.page_figures import figures
@@ -88,12 +89,13 @@ def write_figures(page: Page, folder: Path) -> list[Path]:
     return written
 
 
-def check_installed() -> None:
-    """Raises InputError where matplotlib is missing."""
+def check_figures(folder: Path) -> None:
+    """Raises InputError where matplotlib is missing, or nothing can be written in ``folder``."""
     if importlib.util.find_spec("matplotlib") is None:
         raise InputError(
             "--figures needs the package matplotlib; install it with: pip install 'ponas[figures]'"
         )
+    check_folder(folder, "--figures")
 
 
 def draw(figure: Mapping[str, Any]) -> Figure:

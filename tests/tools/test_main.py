@@ -2,6 +2,7 @@
 
 import errno
 import importlib
+import json
 import os
 import re
 import subprocess
@@ -149,3 +150,16 @@ def test_a_fault_of_the_program_itself_is_not_hidden(ponas, monkeypatch):
     monkeypatch.setattr("tools.places.profile_store", fail)
     with pytest.raises(ZeroDivisionError):
         ponas("profiles")
+
+
+def test_a_damaged_profile_is_named_after_the_others(ponas, home):
+    for name in ("a72", "t4"):
+        (home / "profiles" / name).mkdir(parents=True)
+        (home / "profiles" / name / "profile.json").write_text("{")
+    status, out, err = ponas("profiles", "--json")
+    assert status == 2
+    assert {row["name"] for row in json.loads(out)} > {"host-cpu", "odroid-xu3-a15"}
+    assert "t4" not in {row["name"] for row in json.loads(out)}
+    lines = err.splitlines()
+    assert len(lines) == 2
+    assert all(name in line for name, line in zip(("a72", "t4"), lines, strict=True))

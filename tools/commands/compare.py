@@ -82,9 +82,9 @@ def command(
     check_folder(output, "--output")
     execution = execution_of(options)
     if figures is not None:
-        from tools.figure_files import check_installed
+        from tools.figure_files import check_figures
 
-        check_installed()
+        check_figures(figures)
     if studies:
         paths = {_objective_of(path): [path] for path in studies}
         if set(paths) != set(OBJECTIVES):

@@ -2,31 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import click
 
 
 @click.command("profiles", short_help="List devices, calibrated or not, with their error.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 def command(as_json: bool) -> None:
-    """List devices, calibrated or not, with their error on networks held out."""
+    """List devices, calibrated or not, with their error on networks held out.
+
+    A damaged profile is named after the others.
+    """
     from tools.light_start import import_tvm_alone
 
     import_tvm_alone()
+    from costmodel.errors import InputError
     from costmodel.target import CpuTarget
     from tools.calibration import card_line
-    from tools.console import print_json, print_table, say
+    from tools.console import print_json, say
     from tools.places import profile_store
 
     store = profile_store()
-    rows = []
+    profiles, damaged = [], []
     for name in store.names():
-        profile = store.get(name)
+        try:
+            profiles.append(store.get(name))
+        except InputError as error:
+            damaged.append(error)
+    rows = []
+    for profile in profiles:
         target, facts = profile.target(), profile.calibration()
         tvm = target.tvm_dict()
         card = facts.error if facts else None
         rows.append(
             {
-                "name": name,
+                "name": profile.name,
                 "description": profile.file.description,
                 "target": str(tvm.get("mcpu") or tvm.get("arch") or tvm["kind"]),
                 "cores": target.cores if isinstance(target, CpuTarget) else target.multiprocessors,
@@ -40,7 +51,20 @@ def command(as_json: bool) -> None:
         )
     if as_json:
         print_json(rows)
-        return
+    else:
+        _print(rows)
+        for profile in profiles:
+            if profile.calibration() is not None:
+                say(card_line(profile))
+    for each in damaged[:-1]:
+        say(str(each))
+    if damaged:
+        raise damaged[-1]
+
+
+def _print(rows: Sequence[Mapping[str, object]]) -> None:
+    from tools.console import print_table
+
     print_table(
         "Devices",
         ("name", "target", "cores", "calibrated", "mean error", "±5 %", "±10 %", "held out"),
@@ -55,9 +79,6 @@ def command(as_json: bool) -> None:
             for row in rows
         ],
     )
-    for name in store.names():
-        if (profile := store.get(name)).calibration() is not None:
-            say(card_line(profile))
 
 
 def _errors(card: object) -> tuple[str, ...]:

@@ -31,9 +31,9 @@ def command(study: Path, output: Path | None, figures: Path | None, as_json: boo
     from tools.report import study_page, write_page
 
     if figures is not None:
-        from tools.figure_files import check_installed
+        from tools.figure_files import check_figures
 
-        check_installed()
+        check_figures(figures)
     page = output or study.with_name(f"{study.name}.html")
     check_file(page, "--output")
     with Study.open(study) as found:
