@@ -134,6 +134,14 @@ def test_fits_its_window_in_both_schemes(tab, complaints, path, width, scheme):
     assert complaints == []
 
 
+def test_on_a_phone_every_row_is_a_card_of_names_and_numbers(tab, path):
+    look(tab, 400)
+    visit(tab, path)
+    cells = tab.locator(".cards td.n:visible")
+    shown = cells.evaluate_all("(cells) => cells.map((cell) => getComputedStyle(cell).display)")
+    assert set(shown) == {"flex"}
+
+
 def test_no_button_of_a_plot_sends_it_anywhere(opened):
     buttons = opened.locator(".modebar-btn").all()
     titles = ", ".join(button.get_attribute("data-title") for button in buttons)
