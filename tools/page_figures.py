@@ -186,7 +186,7 @@ def calibration_figure(calibration: Calibration) -> go.Figure | None:
         figure,
         xaxis=axis("measured (ms)", [low, high], log=True) | {"range": across, "anchor": "y2"},
         yaxis=axis("predicted (ms)", [low, high], log=True)
-        | {"range": across, "domain": [0.42, 1], "title": {"text": "predicted (ms)"}},
+        | {"range": across, "domain": [0.42, 1]},
         yaxis2=axis("off by (%)", [], log=False) | {"domain": [0, 0.32]},
     )
 
