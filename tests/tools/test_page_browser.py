@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, expect, sync_playwright
 from playwright.sync_api import Page as Tab
-from test_page import sample_page, sample_study
+from test_page import sample_calibration, sample_page, sample_study
 
 from tools.page import Page, render
 
@@ -209,6 +209,21 @@ def test_hostile_text_runs_nothing(tab, complaints, tmp_path):
     assert tab.title() == hostile
     assert hostile in tab.locator("#selected").inner_text()
     assert tab.locator("img").count() == 0
+    assert complaints == []
+
+
+def test_a_calibration_alone_is_a_page_whose_networks_are_told_one_by_one(
+    tab, complaints, tmp_path
+):
+    calibration = sample_calibration()
+    look(tab, 400)
+    visit(tab, written(Page(title="odroid", made="now", calibration=calibration), tmp_path))
+    expect(tab.locator(".plot .main-svg").first).to_be_visible()
+    row = tab.get_by_role("row").filter(has_text=calibration.held_out[0].name).first
+    expect(row).to_be_hidden()
+    tab.get_by_text("30 held-out networks").click()
+    expect(row).to_contain_text("+13.0 %")
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 400
     assert complaints == []
 
 
