@@ -12,19 +12,19 @@ class BatchOrder:
     """Which clips each iteration sees: seeded permutations of all clips, one after another."""
 
     def __init__(self, clips: int, batch: int, seed: int) -> None:
+        self.batch = batch
         self._clips = clips
-        self._batch = batch
         self._seed = seed
         self._epoch = -1
         self._permutation = torch.empty(0, dtype=torch.int64)
 
     def rows(self, iteration: int) -> torch.Tensor:
         """Places [batch] in the training split."""
-        start = iteration * self._batch
+        start = iteration * self.batch
         parts: list[torch.Tensor] = []
-        while start < (iteration + 1) * self._batch:
+        while start < (iteration + 1) * self.batch:
             epoch, offset = divmod(start, self._clips)
-            count = min(self._clips - offset, (iteration + 1) * self._batch - start)
+            count = min(self._clips - offset, (iteration + 1) * self.batch - start)
             parts.append(self._permuted(epoch)[offset : offset + count])
             start += count
         return parts[0] if len(parts) == 1 else torch.cat(parts)

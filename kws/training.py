@@ -176,7 +176,8 @@ class _Run:
     def step(self) -> None:
         """One iteration, with what belongs to the curve after it."""
         settings = self._settings
-        batch, labels = self._batches.at(self.iteration)
+        chosen = self._batches.chosen(self.iteration).to(self._loss_sum.device)
+        batch, labels = self._batches.made(chosen)
         for group in self._optimiser.param_groups:
             group["lr"] = settings.rate_at(self.iteration)
         self._optimiser.zero_grad(set_to_none=True)

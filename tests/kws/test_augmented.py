@@ -3,14 +3,49 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.fft import idct
 
-from kws.augmentation import Augmentation
-from kws.augmented import augment_features, augment_sound
+from kws import augmented
+from kws.augmentation import AUGMENTATIONS, Augmentation
+from kws.augmented import drawn
+from kws.mfcc import dct_matrix
 
 BATCH = torch.arange(1, 1 + 6 * 8 * 10, dtype=torch.float32).reshape(6, 1, 8, 10)
 
 
 def seeded(seed=0):
     return torch.Generator().manual_seed(seed)
+
+
+def augment_sound(samples, noise, augmentation, generator):
+    starts = len(noise) - samples.shape[1]
+    draws = drawn(augmentation, generator, clips=len(samples), starts=starts, frames=1, bands=1)
+    return augmented.augment_sound(samples, noise, draws)
+
+
+def augment_features(batch, augmentation, generator, *, bands):
+    clips, _, coefficients, frames = batch.shape
+    draws = drawn(augmentation, generator, clips=clips, starts=1, frames=frames, bands=bands)
+    dct = torch.from_numpy(dct_matrix(bands, coefficients))
+    return augmented.augment_features(batch, dct, draws)
+
+
+def test_what_is_not_changed_needs_no_numbers_and_what_is_has_them_for_every_clip():
+    sizes = {"clips": 3, "starts": 10, "frames": 32, "bands": 40}
+    assert drawn(Augmentation(), seeded(), **sizes) == {}
+    assert list(drawn(AUGMENTATIONS["features"], seeded(), **sizes)) == [
+        "frame_shift", "masked_frames", "masked_frames_from", "masked_bands", "masked_bands_from",
+    ]  # fmt: skip
+    draws = drawn(AUGMENTATIONS["sound"], seeded(), **sizes)
+    assert {(numbers.shape, numbers.dtype) for numbers in draws.values()} == {
+        (torch.Size([3, 1]), torch.float64)
+    }
+
+
+def test_a_place_in_hours_of_noise_is_not_rounded():
+    starts, loud = 2**31, Augmentation(noise_share=1.0)
+    draws = drawn(loud, seeded(4), clips=50, starts=starts, frames=1, bands=1)
+    expected = torch.randint(0, starts, (50, 1), generator=seeded(4))
+    assert torch.equal(draws["noise_start"].long(), expected)
+    assert (expected > 2**24).any()  # beyond which float32 rounds
 
 
 def test_by_default_nothing_is_changed():
