@@ -14,7 +14,7 @@ from kws.errors import InputError
 from kws.evaluation import Accuracy
 from kws.storage import new_file
 
-VERSION = 2
+VERSION = 3
 
 
 @dataclass(frozen=True)

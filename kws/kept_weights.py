@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from typing import Any
 
 import torch
 from torch import nn
-from torch.optim.swa_utils import AveragedModel
 
 from kws.evaluation import Accuracy
 from kws.module import KeywordNet
@@ -21,27 +21,44 @@ class KeptWeights:
 
     def __init__(self, module: KeywordNet, settings: TrainingSettings) -> None:
         self._trained = module
-        self._average: AveragedModel | None = None
+        self._average: KeywordNet | None = None
+        self._averaging = settings.averaging
+        self._share = torch.zeros((), device=next(module.parameters()).device)
         self._best: tuple[Accuracy, State] | None = None
         self._keeps_best = settings.keep_best
         if settings.averaging:
-            self._average = AveragedModel(
-                module, multi_avg_fn=_towards(settings.averaging), use_buffers=True
-            )
+            self._average = deepcopy(module)
 
-    def follow(self) -> None:
-        """Takes in the weights after an iteration."""
+    def weigh(self, iteration: int) -> None:
+        """Says how much of the average the weights after this iteration, from 0, shall be.
+
+        The average moves to them by ``1 - averaging``, at first by more. Among the first n
+        iterations the past weighs at most (1 + n) / (10 + n), as TensorFlow's
+        ExponentialMovingAverage has it: an average that begins with random weights forgets them.
+        """
+        past = min(self._averaging, (1 + iteration) / (10 + iteration)) if iteration else 0.0
         if self._average is not None:
-            self._average.update_parameters(self._trained)
+            self._share.fill_(1 - past)
+
+    @torch.no_grad()
+    def follow(self) -> None:
+        """Takes in the weights after an iteration, by the share that `weigh` said."""
+        if self._average is None:
+            return
+        for mean, value in zip(_tensors(self._average), _tensors(self._trained), strict=True):
+            if mean.is_floating_point():
+                mean.lerp_(value, self._share)
+            else:
+                mean.copy_(value)
+
+    def tensors(self) -> list[torch.Tensor]:
+        """All that `follow` changes."""
+        return [] if self._average is None else list(_tensors(self._average))
 
     @property
     def module(self) -> KeywordNet:
         """The network to be evaluated: the average, where there is one."""
-        if self._average is None:
-            return self._trained
-        module = self._average.module
-        assert isinstance(module, KeywordNet)  # noqa: S101 - what was given to it
-        return module
+        return self._trained if self._average is None else self._average
 
     def evaluated(self, validation: Accuracy) -> None:
         """Notes an evaluation of `module`; of equally good ones the later is kept."""
@@ -74,26 +91,10 @@ class KeptWeights:
             self._best = Accuracy(**best["validation"]), best["state"]
 
 
-def _towards(decay: float) -> Any:  # noqa: ANN401 - torch's own signature
-    """The average moves to the current weights by ``1 - decay``, at first by more.
-
-    Among the first n iterations the past weighs at most (1 + n) / (10 + n), as TensorFlow's
-    ExponentialMovingAverage has it: an average that begins with random weights forgets them.
-    """
-
-    @torch.no_grad()
-    def update(
-        averaged: list[torch.Tensor], current: list[torch.Tensor], count: torch.Tensor
-    ) -> None:
-        number = float(count)
-        past = min(decay, (1 + number) / (10 + number))
-        for mean, value in zip(averaged, current, strict=True):
-            if mean.is_floating_point():
-                mean.lerp_(value, 1 - past)
-            else:
-                mean.copy_(value)
-
-    return update
+def _tensors(module: nn.Module) -> Iterator[torch.Tensor]:
+    """Weights and the statistics of batch normalisation."""
+    yield from module.parameters()
+    yield from module.buffers()
 
 
 def weight_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

@@ -186,6 +186,7 @@ class _Run:
         loss = nn.functional.cross_entropy(logits.float(), labels)
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimiser.step()
+        self._kept.weigh(self.iteration)
         self._kept.follow()
         self._loss_sum += loss.detach()
         self.iteration += 1

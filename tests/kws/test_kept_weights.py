@@ -2,6 +2,7 @@ import dataclasses
 
 import pytest
 import torch
+from torch.optim.swa_utils import AveragedModel
 
 from kws.architecture import Architecture
 from kws.evaluation import Accuracy
@@ -16,10 +17,11 @@ def right(correct):
     return Accuracy(correct_top1=correct, correct_top5=10, clips=10)
 
 
-def follow(kept, module, values):
-    for value in values:
+def follow(kept, module, values, *, first=0):
+    for iteration, value in enumerate(values, start=first):
         with torch.no_grad():
             module.dense.bias.fill_(value)
+        kept.weigh(iteration)
         kept.follow()
 
 
@@ -43,11 +45,34 @@ def test_the_average_is_the_sum_of_its_definition():
 def test_the_statistics_of_batch_normalisation_are_averaged_too():
     module = to_module(SMALL)
     kept = KeptWeights(module, TrainingSettings(averaging=0.5))
-    kept.follow()
+    follow(kept, module, [0.0])
     module.bn1.running_mean.fill_(1.0)
-    kept.follow()
+    follow(kept, module, [0.0], first=1)
     past = 2 / 11
     torch.testing.assert_close(kept.module.bn1.running_mean, torch.full((4,), 1 - past))
+
+
+def test_the_average_is_that_of_torch():
+    """Whose AveragedModel asks for its count in every iteration, which a GPU would wait for."""
+    module, decay = to_module(SMALL), 0.7
+    kept = KeptWeights(module, TrainingSettings(averaging=decay))
+    generator = torch.Generator().manual_seed(0)
+
+    def towards(averaged, current, count):
+        past = min(decay, (1 + float(count)) / (10 + float(count)))
+        for mean, value in zip(averaged, current, strict=True):
+            mean.lerp_(value, 1 - past) if mean.is_floating_point() else mean.copy_(value)
+
+    theirs = AveragedModel(module, multi_avg_fn=towards, use_buffers=True)
+    for iteration in range(30):
+        with torch.no_grad():
+            for each in (*module.parameters(), *module.buffers()):
+                each.copy_(torch.randn(each.shape, generator=generator) * 100)
+            theirs.update_parameters(module)
+        kept.weigh(iteration)
+        kept.follow()
+    ours = kept.module.state_dict()
+    assert all(torch.equal(ours[name], each) for name, each in theirs.module.state_dict().items())
 
 
 def test_the_best_evaluation_is_kept_and_of_equals_the_later():
@@ -71,7 +96,7 @@ def test_what_is_restored_goes_on_as_if_nothing_had_been(averaging, keep_best):
     kept.evaluated(right(6))
     restored.restore(kept.state())
     for each, module in ((kept, first), (restored, second)):
-        follow(each, module, [5.0])
+        follow(each, module, [5.0], first=2)
         each.evaluated(right(4))
     results = [each.result(right(4)) for each in (kept, restored)]
     assert results[0][1] == results[1][1] == right(6 if keep_best else 4)
