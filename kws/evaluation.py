@@ -50,7 +50,7 @@ def accuracy(module: nn.Module, features: torch.Tensor, labels: torch.Tensor) ->
     device = next(module.parameters()).device
     training = module.training
     module.eval()
-    correct = [0, 0]
+    correct = torch.zeros(2, dtype=torch.int64, device=device)  # counted there, asked for once
     try:
         with torch.inference_mode():
             chunks = zip(torch.split(features, CHUNK), torch.split(labels, CHUNK), strict=True)
@@ -58,8 +58,8 @@ def accuracy(module: nn.Module, features: torch.Tensor, labels: torch.Tensor) ->
                 logits = module(x[:, None].to(device))
                 best = logits.topk(min(TOP, logits.shape[1]), dim=1).indices
                 hits = best == y[:, None].to(device)
-                correct[0] += int(hits[:, 0].sum())
-                correct[1] += int(hits.any(dim=1).sum())
+                correct += torch.stack([hits[:, 0].sum(), hits.any(dim=1).sum()])
     finally:
         module.train(training)
-    return Accuracy(correct_top1=correct[0], correct_top5=correct[1], clips=len(labels))
+    top1, top5 = correct.tolist()
+    return Accuracy(correct_top1=top1, correct_top5=top5, clips=len(labels))
