@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from kws.allocator import keep_freed_memory
 from kws.architecture import Architecture
@@ -23,10 +22,11 @@ from kws.checkpoint import Checkpoint, CurvePoint, load_checkpoint, save_checkpo
 from kws.errors import InputError, MissingToolError
 from kws.evaluation import Accuracy, accuracy
 from kws.features import FeatureSet
-from kws.kept_weights import KeptWeights, weight_groups
+from kws.kept_weights import KeptWeights
 from kws.module import KeywordNet, to_module
 from kws.training_batches import TrainingBatches
 from kws.training_settings import TrainingSettings
+from kws.training_step import TrainingStep
 
 
 @dataclass(frozen=True)
@@ -101,8 +101,8 @@ def train(
     if seed < 0:
         raise InputError(f"a seed is a whole number from 0, got {seed}")
     keep_freed_memory()
-    with _threads(threads):
-        run = _Run(architecture, data, settings, seed=seed, device=torch_device(device))
+    with _threads(threads), _current(torch_device(device)) as there:
+        run = _Run(architecture, data, settings, seed=seed, device=there)
         if checkpoint is not None and checkpoint.exists():
             run.restore(load_checkpoint(checkpoint, run.fingerprint))
         for point in run.curve:
@@ -153,8 +153,6 @@ class _Run:
         self._settings = settings
         self._seed = seed
         self._began = time.monotonic()
-        self._loss_sum = torch.zeros((), device=device)
-        self._batches = TrainingBatches(data, settings, seed=seed, device=device)
         self._validation = (
             torch.from_numpy(data.normalised("validation")).to(device),
             torch.from_numpy(data.labels("validation")).to(device),
@@ -166,29 +164,13 @@ class _Run:
             seed=derived_seed(seed, "weights"),
         ).to(device)
         self._kept = KeptWeights(self._module, settings)
-        self._optimiser = torch.optim.AdamW(
-            weight_groups(self._module, settings.weight_decay),
-            lr=settings.learning_rate,
-            fused=True,
-        )
+        batches = TrainingBatches(data, settings, seed=seed, device=device)
+        self._step = TrainingStep(self._module, self._kept, batches, settings)
         self._module.train()
 
     def step(self) -> None:
         """One iteration, with what belongs to the curve after it."""
-        settings = self._settings
-        chosen = self._batches.chosen(self.iteration).to(self._loss_sum.device)
-        batch, labels = self._batches.made(chosen)
-        for group in self._optimiser.param_groups:
-            group["lr"] = settings.rate_at(self.iteration)
-        self._optimiser.zero_grad(set_to_none=True)
-        with torch.autocast(batch.device.type, torch.bfloat16, enabled=settings.bfloat16):
-            logits = self._module(batch)
-        loss = nn.functional.cross_entropy(logits.float(), labels)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self._optimiser.step()
-        self._kept.weigh(self.iteration)
-        self._kept.follow()
-        self._loss_sum += loss.detach()
+        self._step(self.iteration)
         self.iteration += 1
         self._extend_curve()
 
@@ -199,9 +181,9 @@ class _Run:
             iteration=self.iteration,
             seconds=time.monotonic() - self._began,
             module=self._module.state_dict(),
-            optimiser=self._optimiser.state_dict(),
+            optimiser=self._step.state(),
             kept=self._kept.state(),
-            loss_sum=self._loss_sum,
+            loss_sum=self._step.loss_sum,
             curve=tuple(self.curve),
         )
 
@@ -211,9 +193,8 @@ class _Run:
         self.curve = list(checkpoint.curve)
         self._began = time.monotonic() - checkpoint.seconds
         self._module.load_state_dict(checkpoint.module)
-        self._optimiser.load_state_dict(checkpoint.optimiser)
         self._kept.restore(checkpoint.kept)
-        self._loss_sum = checkpoint.loss_sum.to(self._loss_sum.device)
+        self._step.restore(checkpoint.optimiser, checkpoint.loss_sum)
 
     def result(self) -> TrainingResult:
         """The outcome, after the last iteration."""
@@ -221,6 +202,7 @@ class _Run:
         if last is None:
             raise AssertionError("the last point of a curve has an evaluation")
         module, validation = self._kept.result(last)
+        module.zero_grad()  # they would keep a graph's memory
         return TrainingResult(
             module=module.eval(),
             validation=validation,
@@ -241,8 +223,9 @@ class _Run:
         if evaluated:
             validation = accuracy(self._kept.module, *self._validation)
             self._kept.evaluated(validation)
-        self.curve.append(CurvePoint(self.iteration, float(self._loss_sum) / since, validation))
-        self._loss_sum.zero_()
+        loss = float(self._step.loss_sum) / since
+        self.curve.append(CurvePoint(self.iteration, loss, validation))
+        self._step.loss_sum.zero_()
 
 
 def torch_device(name: str) -> torch.device:
@@ -264,6 +247,13 @@ def torch_device(name: str) -> torch.device:
             f"{torch.cuda.device_count()} CUDA devices; train on cpu, or install a torch with CUDA"
         )
     return device
+
+
+@contextmanager
+def _current(device: torch.device) -> Iterator[torch.device]:
+    """The device as torch's own current one, where it records and pins."""
+    with torch.cuda.device(device) if device.type == "cuda" else nullcontext():
+        yield device
 
 
 @contextmanager
