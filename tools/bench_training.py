@@ -7,7 +7,8 @@ of the same batch size on the same features. ``ours_augmented`` changes the soun
 computes its features while it trains. Each way runs in processes of its own, in turn, round after
 round, and is timed after a few iterations. Since a DataLoader mostly computes features while it
 loads, that loop is timed too, with a loading process a core (``plain_with_features``).
-``accuracy`` is that of a longer training by both.
+``accuracy`` is that of a longer training by both. ``cuda`` is what `tools.gpu_trainings` measures
+where there is a GPU, with what follows for the paper's experiment: an extrapolation.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from kws.number_format import bfloat16_pays
 from kws.training_settings import TrainingSettings
 from tools.bench import print_line, quick
 from tools.console import stages
+from tools.gpu_trainings import on_gpu
 from tools.speech import GENERATED, load
 
 if TYPE_CHECKING:
@@ -64,6 +66,7 @@ def main() -> None:
     }
     if not hasty:
         figures["accuracy"] = _accuracy("kws12", data, iterations=300, seeds=3)
+    figures["cuda"] = on_gpu(networks, data, hasty=hasty)
     print_line("training", figures)
 
 
