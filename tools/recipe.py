@@ -135,7 +135,7 @@ def modern(recipe: Recipe) -> Recipe:
     """The same recipe with what training has learned since the paper, for fine-tuning.
 
     Warm-up and cosine, weight decay, averaged weights, the best of several evaluations. Compared
-    with the paper's steps by ``python -m tools.bench_training``.
+    with the paper's steps by ``python -m tools.bench_fine_tuning``.
     """
     return replace(
         recipe,
