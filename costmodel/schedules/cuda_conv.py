@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from costmodel.errors import InputError
-from costmodel.kernels import Array, ConvKernel
+from costmodel.kernels import Array, ConvKernel, Kernel
 from costmodel.schedules.cuda_conv_nest import Geometry, nest_of
 from costmodel.schedules.cuda_limits import MAXIMUM_SUMS, Block
 from costmodel.schedules.cuda_nest import CudaFamily, CudaNest
@@ -43,6 +43,9 @@ class CudaConvolution(CudaFamily[ConvKernel]):
     """See the module."""
 
     name = "cuda_conv"
+
+    def handles(self, kernel: Kernel, target: Target) -> bool:
+        return isinstance(target, GpuTarget) and isinstance(kernel, ConvKernel)
 
     def gpu_points(self, kernel: ConvKernel, target: GpuTarget) -> tuple[Schedule, ...]:
         sliced = [

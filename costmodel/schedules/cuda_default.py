@@ -10,10 +10,10 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from costmodel.kernels import ChannelsKernel, LayoutKernel, TvmKernel
+from costmodel.kernels import ChannelsKernel, Kernel, LayoutKernel, TvmKernel
 from costmodel.loopnest import LoopNest
 from costmodel.schedules.family import Schedule, ScheduleFamily
-from costmodel.target import Target
+from costmodel.target import GpuTarget, Target
 
 if TYPE_CHECKING:
     import tvm
@@ -28,6 +28,9 @@ class CudaDefault(ScheduleFamily[PlainKernel]):
     """See the module. Values lie as [C, H, W], so that a change of layout is a copy."""
 
     name = "cuda_default"
+
+    def handles(self, kernel: Kernel, target: Target) -> bool:
+        return isinstance(target, GpuTarget) and isinstance(kernel, PlainKernel)
 
     def points(self, kernel: PlainKernel, target: Target) -> tuple[Schedule, ...]:
         del kernel, target

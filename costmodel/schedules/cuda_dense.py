@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from costmodel.kernels import Array, ConvKernel
+from costmodel.kernels import Array, ConvKernel, Kernel
 from costmodel.schedules.cuda_lanes import TOTAL, Lanes, lane_points
 from costmodel.schedules.cuda_nest import Buffer, CudaFamily, CudaNest, Ref
 from costmodel.schedules.cuda_statements import biased_output, extras, select
@@ -20,6 +20,14 @@ class CudaDense(CudaFamily[ConvKernel]):
     """For kernels with ``is_dense`` of one group; see `costmodel.schedules.cuda_lanes`."""
 
     name = "cuda_dense"
+
+    def handles(self, kernel: Kernel, target: Target) -> bool:
+        return (
+            isinstance(target, GpuTarget)
+            and isinstance(kernel, ConvKernel)
+            and kernel.is_dense
+            and kernel.groups == 1
+        )
 
     def gpu_points(self, kernel: ConvKernel, target: GpuTarget) -> tuple[Schedule, ...]:
         return lane_points(self.name, kernel.filters, kernel.channels, target)

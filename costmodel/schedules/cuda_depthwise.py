@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from costmodel.errors import InputError
-from costmodel.kernels import Array, ConvKernel
+from costmodel.kernels import Array, ConvKernel, Kernel
 from costmodel.loopnest import LoopKind, Memory
 from costmodel.schedules.cuda_limits import Block
 from costmodel.schedules.cuda_nest import (
@@ -109,6 +109,11 @@ class CudaDepthwise(CudaFamily[ConvKernel]):
     """See the module. For kernels with ``is_depthwise``."""
 
     name = "cuda_depthwise"
+
+    def handles(self, kernel: Kernel, target: Target) -> bool:
+        return (
+            isinstance(target, GpuTarget) and isinstance(kernel, ConvKernel) and kernel.is_depthwise
+        )
 
     def gpu_points(self, kernel: ConvKernel, target: GpuTarget) -> tuple[Schedule, ...]:
         rows, columns = kernel.output_size

@@ -6,20 +6,23 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from costmodel.kernels import ElementwiseKernel
+from costmodel.kernels import ElementwiseKernel, Kernel
 from costmodel.loopnest import LoopKind
 from costmodel.schedules import epilogue
 from costmodel.schedules.cuda_flat import flat_points
 from costmodel.schedules.cuda_nest import Assign, Buffer, CudaFamily, CudaNest, Ref, Turn, unravel
 from costmodel.schedules.cuda_statements import below
 from costmodel.schedules.family import Schedule
-from costmodel.target import GpuTarget
+from costmodel.target import GpuTarget, Target
 
 
 class CudaElementwise(CudaFamily[ElementwiseKernel]):
     """Parameters: ``threads`` of a block, ``per_thread`` outputs of a thread, a block apart."""
 
     name = "cuda_elementwise"
+
+    def handles(self, kernel: Kernel, target: Target) -> bool:
+        return isinstance(target, GpuTarget) and isinstance(kernel, ElementwiseKernel)
 
     def gpu_points(self, kernel: ElementwiseKernel, target: GpuTarget) -> tuple[Schedule, ...]:
         outputs = kernel.height * kernel.width * kernel.channels

@@ -10,14 +10,14 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from costmodel.kernels import PoolKernel
+from costmodel.kernels import Kernel, PoolKernel
 from costmodel.loopnest import LoopKind, Memory
 from costmodel.schedules.cuda_flat import flat_points
 from costmodel.schedules.cuda_lanes import TOTAL, Lanes, lane_points
 from costmodel.schedules.cuda_nest import Assign, Buffer, CudaFamily, CudaNest, Ref, Turn, unravel
 from costmodel.schedules.cuda_statements import LOWEST, below, const, inside, maximum, select
 from costmodel.schedules.family import Schedule
-from costmodel.target import GpuTarget
+from costmodel.target import GpuTarget, Target
 
 MAXIMUM_UNROLL = 49
 """Taps of a window whose loops are unrolled: 7x7 is the largest in common use."""
@@ -27,6 +27,9 @@ class CudaGlobalPool(CudaFamily[PoolKernel]):
     """For kernels with ``is_global``; see `costmodel.schedules.cuda_lanes`."""
 
     name = "cuda_global_pool"
+
+    def handles(self, kernel: Kernel, target: Target) -> bool:
+        return isinstance(target, GpuTarget) and isinstance(kernel, PoolKernel) and kernel.is_global
 
     def gpu_points(self, kernel: PoolKernel, target: GpuTarget) -> tuple[Schedule, ...]:
         return lane_points(self.name, kernel.channels, kernel.height * kernel.width, target)
@@ -70,6 +73,9 @@ class CudaWindowPool(CudaFamily[PoolKernel]):
     """A thread to an output. Parameter: ``threads`` of a block."""
 
     name = "cuda_window_pool"
+
+    def handles(self, kernel: Kernel, target: Target) -> bool:
+        return isinstance(target, GpuTarget) and isinstance(kernel, PoolKernel)
 
     def gpu_points(self, kernel: PoolKernel, target: GpuTarget) -> tuple[Schedule, ...]:
         outputs = kernel.channels * math.prod(kernel.output_size)

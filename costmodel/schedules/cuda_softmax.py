@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from costmodel.kernels import SoftmaxKernel
+from costmodel.kernels import Kernel, SoftmaxKernel
 from costmodel.schedules.cuda_lanes import TOTAL, Lanes, lane_points
 from costmodel.schedules.cuda_nest import Assign, Buffer, CudaFamily, CudaNest, Ref, Turn, unravel
 from costmodel.schedules.cuda_statements import LOWEST, maximum, select
 from costmodel.schedules.family import Schedule
-from costmodel.target import GpuTarget
+from costmodel.target import GpuTarget, Target
 
 LARGEST = "largest"
 """Name of the first reduction: what is subtracted so that no power overflows. The second is the
@@ -29,6 +29,9 @@ class CudaSoftmax(CudaFamily[SoftmaxKernel]):
     """
 
     name = "cuda_softmax"
+
+    def handles(self, kernel: Kernel, target: Target) -> bool:
+        return isinstance(target, GpuTarget) and isinstance(kernel, SoftmaxKernel)
 
     def gpu_points(self, kernel: SoftmaxKernel, target: GpuTarget) -> tuple[Schedule, ...]:
         pixels = kernel.height * kernel.width

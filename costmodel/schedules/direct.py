@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 
-from costmodel.kernels import Array, ConvKernel
+from costmodel.kernels import Array, ConvKernel, Kernel
 from costmodel.loopnest import LoopKind, LoopNest, Statement, statement
 from costmodel.schedules import epilogue
 from costmodel.schedules.cpu_limits import ENOUGH_ACCUMULATORS, MAXIMUM_WASTE, PARALLEL_FLOPS
@@ -78,10 +78,11 @@ class DirectConvolution(ScheduleFamily[ConvKernel]):
 
     name = "direct"
 
-    def handles(self, kernel: ConvKernel, target: Target) -> bool:
-        """Whether whole vectors of filters lie in one group."""
-        lanes = cast(CpuTarget, target).vector_lanes
-        return kernel.groups == 1 or kernel.group_filters % lanes == 0
+    def handles(self, kernel: Kernel, target: Target) -> bool:
+        """Whether whole vectors of filters lie in one group of a convolution, on a CPU."""
+        if not isinstance(kernel, ConvKernel) or not isinstance(target, CpuTarget):
+            return False
+        return kernel.groups == 1 or kernel.group_filters % target.vector_lanes == 0
 
     def points(self, kernel: ConvKernel, target: Target) -> tuple[Schedule, ...]:
         core = cast(CpuTarget, target)
@@ -177,10 +178,12 @@ class PointwiseConvolution(ScheduleFamily[ConvKernel]):
 
     name = "pointwise"
 
-    def handles(self, kernel: ConvKernel, target: Target) -> bool:
+    def handles(self, kernel: Kernel, target: Target) -> bool:
         """Whether every output pixel reads the input pixel at its own place."""
+        if not isinstance(kernel, ConvKernel) or not _DIRECT.handles(kernel, target):
+            return False
         plain = kernel.kernel == (1, 1) and kernel.stride == (1, 1) and not any(kernel.padding)
-        return plain and kernel.height > 1 and _DIRECT.handles(kernel, target)
+        return plain and kernel.height > 1
 
     def points(self, kernel: ConvKernel, target: Target) -> tuple[Schedule, ...]:
         flat = _DIRECT.points(_flat(kernel), target)

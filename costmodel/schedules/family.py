@@ -57,8 +57,12 @@ class ScheduleFamily(ABC, Generic[K]):
     name: str
 
     @abstractmethod
+    def handles(self, kernel: Kernel, target: Target) -> bool:
+        """Whether this is a kernel of the family's sort that it can run on ``target``."""
+
+    @abstractmethod
     def points(self, kernel: K, target: Target) -> tuple[Schedule, ...]:
-        """Every valid point for ``kernel``, at least one and at most `MAXIMUM_POINTS`."""
+        """Every valid point of a kernel that it handles: at least one, at most `MAXIMUM_POINTS`."""
 
     @abstractmethod
     def describe(self, kernel: K, schedule: Schedule, target: Target) -> LoopNest:

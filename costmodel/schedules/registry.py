@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 from costmodel.errors import InputError
-from costmodel.kernels import (
-    ChannelsKernel,
-    ConvKernel,
-    ElementwiseKernel,
-    Kernel,
-    LayoutKernel,
-    PoolKernel,
-)
+from costmodel.kernels import ConvKernel, Kernel
 from costmodel.loopnest import LoopNest
 from costmodel.schedules.channels import ChannelMoves, LayoutChange
-from costmodel.schedules.cuda import CUDA_FAMILIES, cuda_family_of
+from costmodel.schedules.cuda import CUDA_FAMILIES
 from costmodel.schedules.default import Default
 from costmodel.schedules.depthwise import DepthwiseConvolution
 from costmodel.schedules.direct import DirectConvolution, PointwiseConvolution
@@ -23,7 +16,7 @@ from costmodel.schedules.elementwise import Elementwise
 from costmodel.schedules.family import Schedule, ScheduleFamily
 from costmodel.schedules.pool import Pool
 from costmodel.schedules.spatial_pack import SpatialPackConvolution
-from costmodel.target import CpuTarget, GpuTarget, Target
+from costmodel.target import CpuTarget, Target
 
 NARROW = 3
 """Columns below which tiles of several rows win: 2.0 and 2.2 times on maps one column wide, 1.0
@@ -41,40 +34,32 @@ CHANNELS = ChannelMoves()
 LAYOUT = LayoutChange()
 DEFAULT = Default()
 CPU_FAMILIES: tuple[ScheduleFamily[Any], ...] = (
-    DIRECT, POINTWISE, SPATIAL_PACK, DEPTHWISE, POOL, ELEMENTWISE, CHANNELS, LAYOUT, DEFAULT,
+    DEPTHWISE, POINTWISE, DIRECT, SPATIAL_PACK, POOL, ELEMENTWISE, CHANNELS, LAYOUT, DEFAULT,
 )  # fmt: skip
 FAMILIES: dict[str, ScheduleFamily[Any]] = {
     family.name: family for family in (*CPU_FAMILIES, *CUDA_FAMILIES)
 }
+"""By name, special ones before general ones."""
 
 
 def families_of(kernel: Kernel, target: Target) -> tuple[ScheduleFamily[Any], ...]:
-    """The families that can schedule ``kernel`` on ``target``, at least one."""
-    if isinstance(target, GpuTarget):
-        return (cuda_family_of(kernel),)
-    if isinstance(kernel, ConvKernel):
-        return _convolution_families(kernel, target)
-    if isinstance(kernel, PoolKernel):
-        return (POOL,)
-    if isinstance(kernel, ElementwiseKernel):
-        return (ELEMENTWISE,)
-    if isinstance(kernel, ChannelsKernel):
-        return (CHANNELS,)
-    return (LAYOUT,) if isinstance(kernel, LayoutKernel) else (DEFAULT,)
+    """The families whose points are tried for ``kernel`` on ``target``; none where it cannot run.
+
+    The first of `FAMILIES` that handles it, and the one with tiles of several rows where it pays.
+    """
+    first = next((f for f in FAMILIES.values() if f.handles(kernel, target)), None)
+    if first is None:
+        return ()
+    if first is DIRECT and SPATIAL_PACK.handles(kernel, target) and _rows_pay(kernel, target):
+        return (DIRECT, SPATIAL_PACK)
+    return (first,)
 
 
-def _convolution_families(kernel: ConvKernel, target: Target) -> tuple[ScheduleFamily[Any], ...]:
-    if kernel.is_depthwise:
-        return (DEPTHWISE,)
-    if POINTWISE.handles(kernel, target):
-        return (POINTWISE,)
-    if not DIRECT.handles(kernel, target):
-        return (DEFAULT,)
-    if not SPATIAL_PACK.handles(kernel, target):
-        return (DIRECT,)
-    lanes = cast(CpuTarget, target).vector_lanes
-    pays = kernel.output_size[1] < NARROW or lanes <= FEW_LANES
-    return (DIRECT, SPATIAL_PACK) if pays else (DIRECT,)
+def _rows_pay(kernel: Kernel, target: Target) -> bool:
+    """Whether tiles of several rows of a convolution may win, by `NARROW` and `FEW_LANES`."""
+    if not isinstance(kernel, ConvKernel) or not isinstance(target, CpuTarget):
+        return False
+    return kernel.output_size[1] < NARROW or target.vector_lanes <= FEW_LANES
 
 
 def family_of(schedule: Schedule) -> ScheduleFamily[Any]:
@@ -87,7 +72,7 @@ def family_of(schedule: Schedule) -> ScheduleFamily[Any]:
 
 
 def points(kernel: Kernel, target: Target) -> tuple[Schedule, ...]:
-    """Every valid schedule of ``kernel`` on ``target``, at least one."""
+    """Every valid schedule of ``kernel`` on ``target``, at least one where it can run there."""
     return tuple(
         point for family in families_of(kernel, target) for point in family.points(kernel, target)
     )

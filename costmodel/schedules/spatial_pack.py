@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from costmodel.errors import InputError
-from costmodel.kernels import Array, ConvKernel
+from costmodel.kernels import Array, ConvKernel, Kernel
 from costmodel.loopnest import LoopNest
 from costmodel.schedules.cpu_limits import ENOUGH_ACCUMULATORS, MAXIMUM_WASTE
 from costmodel.schedules.family import Schedule, ScheduleFamily
@@ -66,10 +66,11 @@ class SpatialPackConvolution(ScheduleFamily[ConvKernel]):
 
     name = NAME
 
-    def handles(self, kernel: ConvKernel, target: Target) -> bool:
+    def handles(self, kernel: Kernel, target: Target) -> bool:
         """Whether tiles of several rows are possible, and whole vectors lie in one group."""
-        lanes = cast(CpuTarget, target).vector_lanes
-        in_group = kernel.groups == 1 or kernel.group_filters % lanes == 0
+        if not isinstance(kernel, ConvKernel) or not isinstance(target, CpuTarget):
+            return False
+        in_group = kernel.groups == 1 or kernel.group_filters % target.vector_lanes == 0
         return in_group and kernel.output_size[0] > 1
 
     def points(self, kernel: ConvKernel, target: Target) -> tuple[Schedule, ...]:

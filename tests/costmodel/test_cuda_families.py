@@ -36,9 +36,9 @@ from costmodel.schedules.cuda import (
     GLOBAL_POOL,
     SOFTMAX,
     WINDOW_POOL,
-    cuda_family_of,
 )
 from costmodel.schedules.family import MAXIMUM_POINTS, Schedule
+from costmodel.schedules.registry import families_of
 from costmodel.tir import read
 
 FAMILIES = [
@@ -157,13 +157,14 @@ def test_every_gpu_assembles_it_with_the_shared_memory_predicted(family, kernels
 
 @every_family
 @settings(deadline=None, max_examples=20, suppress_health_check=slow)
-@given(data=st.data())
-def test_each_kernel_has_its_family(family, kernels, data):
+@given(data=st.data(), target=gpus)
+def test_each_kernel_has_its_family(family, kernels, data, target):
     kernel = data.draw(kernels)
-    found = cuda_family_of(kernel)
     special = family is CONVOLUTION and (kernel.is_depthwise or kernel.is_dense)
     whole = family is WINDOW_POOL and kernel.is_global
-    assert special or whole or found is family
+    assert family.handles(kernel, target)
+    assert special or whole or families_of(kernel, target) == (family,)
+    assert family not in families_of(kernel, make_target())
 
 
 def test_families_have_names_of_their_own():

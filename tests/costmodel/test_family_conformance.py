@@ -2,7 +2,20 @@
 
 import numpy as np
 import pytest
-from drawing import conv_kernels, make_target, pool_kernels, targets
+from cuda_drawing import make_gpu
+from drawing import (
+    any_pool_kernels,
+    channels_kernels,
+    conv_kernels,
+    depthwise_kernels,
+    elementwise_kernels,
+    grouped_kernels,
+    layout_kernels,
+    make_target,
+    pool_kernels,
+    softmax_kernels,
+    targets,
+)
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -121,7 +134,28 @@ def test_lowering_twice_gives_the_same_code(family, kernels, data, target):
 @settings(deadline=None, max_examples=5)
 @given(data=st.data())
 def test_the_registry_knows_the_family_of_its_kernels(family, kernels, data):
-    assert family in families_of(data.draw(kernels), TARGET)
+    kernel = data.draw(kernels)
+    assert family.handles(kernel, TARGET)
+    assert family in families_of(kernel, TARGET)
+
+
+@every_family
+@settings(deadline=None, max_examples=5)
+@given(data=st.data())
+def test_a_cpus_family_handles_nothing_on_a_gpu(family, kernels, data):
+    assert not family.handles(data.draw(kernels), make_gpu())
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    st.one_of(conv_kernels(), any_pool_kernels(), depthwise_kernels(), grouped_kernels(),
+              elementwise_kernels(), channels_kernels(), layout_kernels(), softmax_kernels()),
+    st.one_of(targets, st.just(make_gpu())),
+)  # fmt: skip
+def test_every_kernel_has_a_family_and_all_that_are_asked_handle_it(kernel, target):
+    found = families_of(kernel, target)
+    assert found
+    assert all(family.handles(kernel, target) for family in found)
 
 
 @pytest.mark.parametrize(
