@@ -4,13 +4,16 @@ Values are ``[C, 1, 1]``; weights are packed ``[M', C']`` with filters and chann
 whole blocks and steps, so that a row of threads reads neighbouring weights.
 """
 
+# ruff: noqa: ANN401 - an index is an integer or an expression of TVM, which has no types
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
 from costmodel.kernels import Array, ConvKernel, Kernel
-from costmodel.schedules.cuda_lanes import TOTAL, Lanes, lane_points
-from costmodel.schedules.cuda_nest import Buffer, CudaFamily, CudaNest, Ref
+from costmodel.schedules.cuda_lanes import SUM, TOTAL, Lanes, lane_points
+from costmodel.schedules.cuda_nest import Assign, Buffer, CudaFamily, CudaNest, Ref
 from costmodel.schedules.cuda_statements import biased_output, extras, select
 from costmodel.schedules.family import Schedule
 from costmodel.target import GpuTarget, Target
@@ -36,34 +39,12 @@ class CudaDense(CudaFamily[ConvKernel]):
         del target
         g = _lanes(kernel, schedule)
         x, out = Buffer("x", (kernel.channels, 1, 1)), Buffer("out", (kernel.filters, 1, 1))
-        w = Buffer("w", (g.blocks * g.rows, g.steps * g.lanes))
-        b = Buffer("b", (g.blocks * g.rows,))
-        loads = (
-            Ref(x, lambda i: (g.position(i) if kernel.channels > 1 else 0, 0, 0)),
-            Ref(w, lambda i: (g.output(i), g.position(i))),
-        )
-        statements, total = g.reduction(
-            loads,
-            lambda i, value, weight: select(g.is_inside(i), value) * weight,
-            lambda one, other: one + other,
-            start=0,
-            flops=2,
-        )
-        output = biased_output(
-            (),
-            total,
-            Ref(b, lambda i: (g.output(i),)),
-            out,
-            lambda i: (g.output(i), 0, 0),
-            kernel.epilogue,
-            g.is_writer,
-        )
         return CudaNest(
-            parameters=(x, *extras(kernel.epilogue, out.shape), w, b, out),
+            parameters=(x, *dense_constants(kernel, g), out),
             blocks=g.block.grid,
             threads=g.block.threads,
             scratch=g.scratch(TOTAL),
-            body=(*statements, output),
+            body=dense_statements(kernel, g, x, out),
         )
 
     def pack(
@@ -73,15 +54,56 @@ class CudaDense(CudaFamily[ConvKernel]):
         target: Target,
         constants: tuple[Array, ...],
     ) -> tuple[Array, ...]:
-        """Weights as the module says and bias ``[M']``, padded with zeros."""
         del target
-        weight, bias = constants
-        g = _lanes(kernel, schedule)
-        padded = np.zeros((g.blocks * g.rows, g.steps * g.lanes), np.float32)
-        padded[: kernel.filters, : kernel.channels] = weight[:, :, 0, 0]
-        padded_bias = np.zeros(g.blocks * g.rows, np.float32)
-        padded_bias[: kernel.filters] = bias
-        return padded, padded_bias
+        return packed_dense(kernel, _lanes(kernel, schedule), constants)
+
+
+def dense_constants(kernel: ConvKernel, g: Lanes) -> tuple[Buffer, ...]:
+    """What a dense layer reads beside its input: operands of its epilogue, weights, bias."""
+    weights, bias = _constants(g)
+    return (*extras(kernel.epilogue, (kernel.filters, 1, 1)), weights, bias)
+
+
+def dense_statements(kernel: ConvKernel, g: Lanes, x: Buffer, out: Buffer) -> tuple[Assign, ...]:
+    """``out`` [M, 1, 1] from ``x`` [C, 1, 1], whichever memory they lie in."""
+    weights, bias = _constants(g)
+    loads = (
+        Ref(x, lambda i: (g.position(i) if kernel.channels > 1 else 0, 0, 0)),
+        Ref(weights, lambda i: (g.output(i), g.position(i))),
+    )
+    statements, total = g.reduction(
+        loads,
+        lambda i, value, weight: select(g.is_inside(i), value) * weight,
+        SUM,
+        flops=2,
+    )
+
+    def place(i: Any) -> Any:
+        return g.output(i) if kernel.filters > 1 else 0
+
+    output = biased_output(
+        (),
+        total,
+        Ref(bias, lambda i: (place(i),)),
+        out,
+        lambda i: (place(i), 0, 0),
+        kernel.epilogue,
+        g.is_writer,
+    )
+    return (*statements, output)
+
+
+def packed_dense(kernel: ConvKernel, g: Lanes, constants: tuple[Array, ...]) -> tuple[Array, ...]:
+    """Weights ``[M', C']`` and bias ``[M']``, padded with zeros."""
+    weight, bias = constants
+    padded, padded_bias = (np.zeros(buffer.shape, np.float32) for buffer in _constants(g))
+    padded[: kernel.filters, : kernel.channels] = weight[:, :, 0, 0]
+    padded_bias[: kernel.filters] = bias
+    return padded, padded_bias
+
+
+def _constants(g: Lanes) -> tuple[Buffer, Buffer]:
+    return Buffer("w", (g.covered, g.steps * g.lanes)), Buffer("b", (g.covered,))
 
 
 def _lanes(kernel: ConvKernel, schedule: Schedule) -> Lanes:

@@ -1,7 +1,7 @@
 """Reductions that the threads of a row share out: dense layers, pools over a whole map, softmax.
 
-A block is rows of threads, a row an output; the ``lanes`` of a row go over what is reduced side
-by side, leave their sums in shared memory, and each adds up the row's.
+A block is rows of threads, a row an output or several one after another; the ``lanes`` of a row go
+over what is reduced side by side, leave their shares in shared memory, and each joins the row's.
 """
 
 # ruff: noqa: ANN401 - an index is an integer or an expression of TVM, which has no types
@@ -14,8 +14,8 @@ from typing import Any
 
 from costmodel.loopnest import LoopKind, Memory
 from costmodel.schedules.cuda_limits import Block
-from costmodel.schedules.cuda_nest import Assign, Buffer, Ref, Turn, shared_bytes
-from costmodel.schedules.cuda_statements import below, const
+from costmodel.schedules.cuda_nest import Assign, Buffer, Index, Ref, Repeat, Turn, shared_bytes
+from costmodel.schedules.cuda_statements import LOWEST, below, const, maximum, select
 from costmodel.schedules.family import Schedule
 from costmodel.target import FLOAT_BYTES, GpuTarget
 
@@ -29,20 +29,40 @@ TOTAL = "total"
 
 
 @dataclass(frozen=True)
+class Fold:
+    """How a reduction makes one value of two."""
+
+    combine: Callable[[Any, Any], Any]
+    start: float
+    """What changes no value that it is combined with."""
+
+
+SUM = Fold(lambda one, other: one + other, 0)
+MAXIMUM = Fold(maximum, LOWEST)
+
+
+@dataclass(frozen=True)
 class Lanes:
     """Extents of a reduction of ``length`` numbers to each of ``outputs``."""
 
     outputs: int
     length: int
     rows: int
-    """Outputs of a block."""
+    """Outputs of a block at a time."""
     lanes: int
     """Threads of an output."""
+    turns: int = 1
+    """Outputs that a row does one after another; the statements are then `in_turns`."""
 
     @cached_property
     def blocks(self) -> int:
         """Blocks that cover the outputs; the last may reach beyond."""
-        return -(-self.outputs // self.rows)
+        return -(-self.outputs // (self.rows * self.turns))
+
+    @cached_property
+    def covered(self) -> int:
+        """Outputs that there would be without an end."""
+        return self.blocks * self.turns * self.rows
 
     @cached_property
     def steps(self) -> int:
@@ -67,8 +87,14 @@ class Lanes:
         return i.k * self.lanes + i.tx
 
     def output(self, i: Any) -> Any:
-        """Of a row of threads."""
-        return i.bx * self.rows + i.ty
+        """Of a row of threads, in its turn."""
+        block = i.bx if self.blocks > 1 else 0
+        turn = block * self.turns + i.o if self.turns > 1 else block
+        return turn * self.rows + i.ty
+
+    def in_turns(self, *body: Assign | Repeat) -> Repeat:
+        """``body`` for each of a row's outputs."""
+        return Repeat((Turn("o", self.turns),), body)
 
     def is_inside(self, i: Any) -> tuple[Any, ...]:
         """The conditions under which a lane's number is one."""
@@ -80,40 +106,62 @@ class Lanes:
 
     def has_output(self, i: Any) -> tuple[Any, ...]:
         """The conditions under which a row of threads has an output."""
-        return below([(self.output(i), self.outputs, self.blocks * self.rows)])
+        return below([(self.output(i), self.outputs, self.covered)])
 
     def reduction(
         self,
         loads: Sequence[Ref],
         value: Callable[..., Any],
-        combine: Callable[[Any, Any], Any],
-        start: float,
+        fold: Fold,
         flops: int,
         name: str = TOTAL,
     ) -> tuple[tuple[Assign, ...], Ref]:
-        """Statements that leave ``combine`` of all ``value(i, *loads)`` in each thread of a row."""
-        lane, row = Ref(ACC, lambda _: (0,)), Ref(_result(name), lambda _: (0,))
-        own = Ref(self._partial, lambda i: (i.ty, i.tx))
-        others = Ref(self._partial, lambda i: (i.ty, i.t))
+        """Statements that leave ``fold`` of all ``value(i, *loads)`` in each thread of a row."""
+        left = self.shares(loads, value, fold, flops, Ref(self._partial, lambda i: (i.ty, i.tx)))
+        joined, result = self.joined(Ref(self._partial, lambda i: (i.ty, i.t)), fold, name)
+        return (*left, *joined), result
+
+    def shares(
+        self,
+        loads: Sequence[Ref],
+        value: Callable[..., Any],
+        fold: Fold,
+        flops: int,
+        left: Ref,
+        guards: Index = lambda _: (),
+    ) -> tuple[Assign, ...]:
+        """Statements with which each lane puts ``fold`` of what it goes over at ``left``."""
+        lane = Ref(ACC, lambda _: (0,))
         return (
-            Assign((), lane, (), lambda _: const(start)),
+            Assign((), lane, (), lambda _: const(fold.start)),
             Assign(
                 (Turn("k", self.steps),),
                 lane,
                 (lane, *loads),
-                lambda i, sum_, *read: combine(sum_, value(i, *read)),
+                lambda i, sum_, *read: fold.combine(sum_, value(i, *read)),
                 flops=flops,
             ),
-            Assign((), own, (lane,), lambda _, sum_: sum_),
-            Assign((), row, (), lambda _: const(start)),
+            Assign((), left, (lane,), lambda _, sum_: sum_, guards=guards),
+        )
+
+    def joined(
+        self, shares: Ref, fold: Fold, name: str, inside: Index = lambda _: ()
+    ) -> tuple[tuple[Assign, ...], Ref]:
+        """Statements with which a thread makes one of all ``shares`` (i.t: their lane).
+
+        They are read where the conditions ``inside`` hold.
+        """
+        result = Ref(_result(name), lambda _: (0,))
+        return (
+            Assign((), result, (), lambda _: const(fold.start)),
             Assign(
                 (Turn("t", self.lanes, LoopKind.UNROLLED),),
-                row,
-                (row, others),
-                lambda _, sum_, other: combine(sum_, other),
+                result,
+                (result, shares),
+                lambda i, sum_, other: fold.combine(sum_, select(inside(i), other, fold.start)),
                 flops=1,
             ),
-        ), row
+        ), result
 
     @property
     def _partial(self) -> Buffer:

@@ -13,9 +13,18 @@ from typing import Any
 from costmodel.kernels import Kernel, PoolKernel
 from costmodel.loopnest import LoopKind, Memory
 from costmodel.schedules.cuda_flat import flat_points
-from costmodel.schedules.cuda_lanes import TOTAL, Lanes, lane_points
-from costmodel.schedules.cuda_nest import Assign, Buffer, CudaFamily, CudaNest, Ref, Turn, unravel
-from costmodel.schedules.cuda_statements import LOWEST, below, const, inside, maximum, select
+from costmodel.schedules.cuda_lanes import MAXIMUM, SUM, TOTAL, Fold, Lanes, lane_points
+from costmodel.schedules.cuda_nest import (
+    Assign,
+    Buffer,
+    CudaFamily,
+    CudaNest,
+    Index,
+    Ref,
+    Turn,
+    unravel,
+)
+from costmodel.schedules.cuda_statements import below, const, inside, select
 from costmodel.schedules.family import Schedule
 from costmodel.target import GpuTarget, Target
 
@@ -36,32 +45,15 @@ class CudaGlobalPool(CudaFamily[PoolKernel]):
 
     def nest(self, kernel: PoolKernel, schedule: Schedule, target: GpuTarget) -> CudaNest:
         del target
-        pixels = kernel.height * kernel.width
-        g = Lanes(kernel.channels, pixels, schedule["rows"], schedule["lanes"])
-        size = (kernel.height, kernel.width)
-        x, out = Buffer("x", (kernel.channels, *size)), Buffer("out", (kernel.channels, 1, 1))
-        combine, start = _function(kernel)
-
-        def value(i: Any, load: Any) -> Any:
-            channels = below([(g.output(i), kernel.channels, g.blocks * g.rows)])
-            return select(channels + g.is_inside(i), load, start)
-
-        def place(i: Any) -> tuple[Any, ...]:
-            channel = g.output(i) if kernel.channels > 1 else 0
-            return (channel, *unravel(g.position(i), size))
-
-        statements, total = g.reduction((Ref(x, place),), value, combine, start, flops=1)
-        scaled = kernel.function == "average" and pixels > 1
-        output = Assign(
-            (),
-            Ref(out, lambda i: (g.output(i), 0, 0)),
-            (total,),
-            lambda _, sum_: sum_ * const(1 / pixels) if scaled else sum_,
-            flops=int(scaled),
-            guards=g.is_writer,
+        g = Lanes(
+            kernel.channels, kernel.height * kernel.width, schedule["rows"], schedule["lanes"]
         )
+        load, value = whole_map(kernel, g)
+        out = Buffer("out", (kernel.channels, 1, 1))
+        statements, total = g.reduction((load,), value, fold_of(kernel), flops=1)
+        output = pooled(kernel, total, Ref(out, lambda i: (g.output(i), 0, 0)), g.is_writer)
         return CudaNest(
-            parameters=(x, out),
+            parameters=(load.buffer, out),
             blocks=g.block.grid,
             threads=g.block.threads,
             scratch=g.scratch(TOTAL),
@@ -90,7 +82,7 @@ class CudaWindowPool(CudaFamily[PoolKernel]):
         size = (kernel.height, kernel.width)
         x, out = Buffer("x", (kernel.channels, *size)), Buffer("out", shape)
         acc = Ref(Buffer("acc", (1,), Memory.LOCAL), lambda _: (0,))
-        combine, start = _function(kernel)
+        fold = fold_of(kernel)
 
         def position(i: Any) -> Any:
             return i.bx * threads + i.tx
@@ -108,7 +100,7 @@ class CudaWindowPool(CudaFamily[PoolKernel]):
                 tap(i)[1:], size, kernel.output_size, kernel.window, kernel.stride, kernel.padding
             )
             beyond = below([(position(i), outputs, blocks * threads)])
-            return combine(sum_, select(beyond + conditions, load, start))
+            return fold.combine(sum_, select(beyond + conditions, load, fold.start))
 
         def result(i: Any, sum_: Any) -> Any:
             if kernel.function == "max" or wh * ww == 1:
@@ -126,7 +118,7 @@ class CudaWindowPool(CudaFamily[PoolKernel]):
             threads=(1, 1, threads),
             scratch=(acc.buffer,),
             body=(
-                Assign((), acc, (), lambda _: const(start)),
+                Assign((), acc, (), lambda _: const(fold.start)),
                 Assign(
                     (Turn("ri", wh, kind), Turn("si", ww, kind)),
                     acc,
@@ -146,15 +138,41 @@ class CudaWindowPool(CudaFamily[PoolKernel]):
         )
 
 
+def fold_of(kernel: PoolKernel) -> Fold:
+    """How two numbers of a window become one."""
+    return MAXIMUM if kernel.function == "max" else SUM
+
+
+def whole_map(kernel: PoolKernel, g: Lanes) -> tuple[Ref, Callable[[Any, Any], Any]]:
+    """What a lane reads of ``x`` [C, H, W] for the channel of its row, and what it counts as."""
+    size, start = (kernel.height, kernel.width), fold_of(kernel).start
+
+    def place(i: Any) -> tuple[Any, ...]:
+        channel = g.output(i) if kernel.channels > 1 else 0
+        return (channel, *unravel(g.position(i), size))
+
+    def value(i: Any, load: Any) -> Any:
+        return select(g.has_output(i) + g.is_inside(i), load, start)
+
+    return Ref(Buffer("x", (kernel.channels, *size)), place), value
+
+
+def pooled(kernel: PoolKernel, total: Ref, target: Ref, guards: Index) -> Assign:
+    """``target`` from the ``total`` of a channel's whole map: it, or its mean."""
+    pixels = kernel.height * kernel.width
+    scaled = kernel.function == "average" and pixels > 1
+    return Assign(
+        (),
+        target,
+        (total,),
+        lambda _, sum_: sum_ * const(1 / pixels) if scaled else sum_,
+        flops=int(scaled),
+        guards=guards,
+    )
+
+
 def _overlap(first: Any, window: int, extent: int) -> Any:
     """Positions of a window from ``first`` on that lie in [0, extent)."""
     from tvm import tirx
 
     return tirx.min(first + window, extent) - tirx.max(first, 0)
-
-
-def _function(kernel: PoolKernel) -> tuple[Callable[[Any, Any], Any], float]:
-    """How two values become one, and the value that changes none."""
-    if kernel.function == "max":
-        return maximum, LOWEST
-    return lambda one, other: one + other, 0

@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import Any
 
 from costmodel.kernels import Kernel, SoftmaxKernel
-from costmodel.schedules.cuda_lanes import TOTAL, Lanes, lane_points
+from costmodel.schedules.cuda_lanes import MAXIMUM, SUM, TOTAL, Lanes, lane_points
 from costmodel.schedules.cuda_nest import Assign, Buffer, CudaFamily, CudaNest, Ref, Turn, unravel
-from costmodel.schedules.cuda_statements import LOWEST, maximum, select
+from costmodel.schedules.cuda_statements import select
 from costmodel.schedules.family import Schedule
 from costmodel.target import GpuTarget, Target
 
@@ -39,49 +39,53 @@ class CudaSoftmax(CudaFamily[SoftmaxKernel]):
 
     def nest(self, kernel: SoftmaxKernel, schedule: Schedule, target: GpuTarget) -> CudaNest:
         del target
-        size = (kernel.height, kernel.width)
+        shape = (kernel.channels, kernel.height, kernel.width)
+        x, out = (Buffer(name, shape) for name in ("x", "out"))
         pixels = kernel.height * kernel.width
         g = Lanes(pixels, kernel.channels, schedule["rows"], schedule["lanes"])
-        x, out = (Buffer(name, (kernel.channels, *size)) for name in ("x", "out"))
-
-        def place(i: Any) -> tuple[Any, ...]:
-            channel = g.position(i) if kernel.channels > 1 else 0
-            return (channel, *unravel(g.output(i), size))
-
-        def is_there(i: Any) -> tuple[Any, ...]:
-            return g.is_inside(i) + g.has_output(i)
-
-        read = Ref(x, place)
-        to_largest, largest = g.reduction(
-            (read,),
-            lambda i, number: select(is_there(i), number, LOWEST),
-            maximum,
-            LOWEST,
-            flops=1,
-            name=LARGEST,
-        )
-        to_sum, total = g.reduction(
-            (read, largest),
-            lambda i, number, most: select(is_there(i), _exp(number - most)),
-            lambda one, other: one + other,
-            0,
-            flops=3,
-        )
-        output = Assign(
-            (Turn("k", g.steps),),
-            Ref(out, place),
-            (read, largest, total),
-            lambda _, number, most, sum_: _exp(number - most) / sum_,
-            flops=3,
-            guards=is_there,
-        )
         return CudaNest(
             parameters=(x, out),
             blocks=g.block.grid,
             threads=g.block.threads,
             scratch=g.scratch(LARGEST, TOTAL),
-            body=(*to_largest, *to_sum, output),
+            body=softmax_statements(g, x, out),
         )
+
+
+def softmax_statements(g: Lanes, x: Buffer, out: Buffer) -> tuple[Assign, ...]:
+    """``out`` from ``x``, both [C, H, W], whichever memory they lie in."""
+    channels, *size = out.shape
+
+    def place(i: Any) -> tuple[Any, ...]:
+        channel = g.position(i) if channels > 1 else 0
+        return (channel, *unravel(g.output(i), tuple(size)))
+
+    def is_there(i: Any) -> tuple[Any, ...]:
+        return g.is_inside(i) + g.has_output(i)
+
+    read = Ref(x, place)
+    to_largest, largest = g.reduction(
+        (read,),
+        lambda i, number: select(is_there(i), number, MAXIMUM.start),
+        MAXIMUM,
+        flops=1,
+        name=LARGEST,
+    )
+    to_sum, total = g.reduction(
+        (read, largest),
+        lambda i, number, most: select(is_there(i), _exp(number - most)),
+        SUM,
+        flops=3,
+    )
+    output = Assign(
+        (Turn("k", g.steps),),
+        Ref(out, place),
+        (read, largest, total),
+        lambda _, number, most, sum_: _exp(number - most) / sum_,
+        flops=3,
+        guards=is_there,
+    )
+    return (*to_largest, *to_sum, output)
 
 
 def _exp(value: Any) -> Any:
