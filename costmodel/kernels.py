@@ -86,7 +86,8 @@ class ConvKernel:
     @property
     def is_dense(self) -> bool:
         """Whether this is a fully connected layer."""
-        return self.height == self.width == 1 and self.kernel == (1, 1)
+        is_vector = self.height == self.width == 1 and self.kernel == (1, 1)
+        return is_vector and not any(self.padding)
 
     @property
     def is_depthwise(self) -> bool:
@@ -327,6 +328,51 @@ class SoftmaxKernel:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PooledDenseKernel:
+    """A pool over a whole map, the dense layer that alone reads it, and perhaps its softmax.
+
+    Reads what ``pool`` reads, then what the epilogue of ``dense`` combines with; writes what
+    ``dense`` does. Constants: those of ``dense``.
+    """
+
+    pool: PoolKernel
+    """With ``is_global``."""
+    dense: ConvKernel
+    """With ``is_dense``, on the pool's channels, in one group."""
+    softmax: bool = False
+    """Whether exp(x) over its sum is taken of the dense layer's output."""
+
+    kind: ClassVar[str] = "pooled_dense"
+
+    @property
+    def inputs(self) -> int:
+        """Values read."""
+        return self.dense.inputs
+
+    @property
+    def parts(self) -> tuple[PoolKernel | ConvKernel | SoftmaxKernel, ...]:
+        """The kernels that do the same one after another."""
+        units = self.dense.filters
+        last = SoftmaxKernel(height=1, width=1, channels=units, input_stride=units)
+        return (self.pool, self.dense, *[last] * self.softmax)
+
+    @property
+    def flops(self) -> int:
+        """Those of its parts."""
+        return sum(part.flops for part in self.parts)
+
+    @property
+    def key(self) -> str:
+        """See the module."""
+        return f"{self.kind} {', '.join(part.key for part in self.parts)}"
+
+    @property
+    def title(self) -> str:
+        """Short name for people."""
+        return ", ".join(part.title for part in self.parts)
+
+
+@dataclass(frozen=True, kw_only=True)
 class TvmKernel:
     """A function that TVM made of an operator we have no schedule for; see `TvmOperator`."""
 
@@ -368,5 +414,6 @@ Kernel = (
     | ChannelsKernel
     | LayoutKernel
     | SoftmaxKernel
+    | PooledDenseKernel
     | TvmKernel
 )

@@ -1,10 +1,13 @@
-"""Cuts a network into kernels, fused as far as TVM would fuse them, and folds their weights."""
+"""Cuts a network into kernels, fused as far as TVM would fuse them, and folds their weights.
+
+On targets with a schedule for it, the pool over a whole map goes with the dense layer behind it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import dropwhile, pairwise
 from types import MappingProxyType
 from typing import cast
 
@@ -21,6 +24,7 @@ from costmodel.kernels import (
     Kernel,
     LayoutKernel,
     Operand,
+    PooledDenseKernel,
     PoolKernel,
     SoftmaxKernel,
     TvmKernel,
@@ -43,6 +47,7 @@ from costmodel.operators import (
     Softmax,
     TvmOperator,
 )
+from costmodel.schedules.registry import families_of
 from costmodel.target import GpuTarget, Target
 
 
@@ -64,7 +69,9 @@ def partition(network: Network, target: Target) -> tuple[Step, ...]:
 
     A convolution takes what follows it number by number (batch norm, bias, activations, sum or
     product with a value known by then), as long as each value has one reader; so does a chain of
-    such operators by itself. Raises InputError, naming the node, for what no kernel can stand for.
+    such operators by itself. A pool over a whole map takes the dense layer that alone reads it, and
+    the softmax of that, where a family of schedules handles them as one.
+    Raises InputError, naming the node, for what no kernel can stand for.
     """
     return tuple(_Partition(network, target).steps())
 
@@ -77,6 +84,8 @@ def fold(network: Network, step: Step, weights: Weights) -> tuple[Array, ...]:
     Raises InputError where ``weights`` lacks a parameter or has one of another shape.
     """
     kernel = step.kernel
+    if isinstance(kernel, PooledDenseKernel):
+        return _fold_convolution(network, step, kernel.dense, weights)
     if isinstance(kernel, ConvKernel):
         return _fold_convolution(network, step, kernel, weights)
     if isinstance(kernel, ElementwiseKernel):
@@ -123,7 +132,36 @@ class _Partition:
             return (node, *self._chain(node, affine=True))
         if isinstance(first, BatchNorm | Bias | Activation | Combine):
             return (node, *self._chain(node, affine=True, elementwise=True))
+        if isinstance(first, _POOLS) and self._readers(node) == 1:
+            return self._with_dense(node)
         return (node,)
+
+    def _with_dense(self, pool: str) -> tuple[str, ...]:
+        """``pool``, the dense layer that alone reads it and its softmax: as many as are one."""
+        (reader,) = self._network.users(pool)
+        if not isinstance(self._network.operator(reader), Conv2d | Dense | Flatten):
+            return (pool,)
+        head = (pool, *self._fused(reader))
+        for nodes in (self._with_softmax(head), head):
+            if self._is_pooled_dense(nodes):
+                return nodes
+        return (pool,)
+
+    def _with_softmax(self, nodes: tuple[str, ...]) -> tuple[str, ...]:
+        """``nodes`` and the softmax that alone reads the last of them, where there is one."""
+        if self._readers(nodes[-1]) != 1:
+            return nodes
+        (reader,) = self._network.users(nodes[-1])
+        is_softmax = isinstance(self._network.operator(reader), Softmax)
+        return (*nodes, reader) if is_softmax else nodes
+
+    def _is_pooled_dense(self, nodes: tuple[str, ...]) -> bool:
+        """Whether a pool and what follows are one kernel that the target has a schedule for."""
+        if isinstance(self._network.operator(nodes[-1]), Flatten):
+            return False
+        kernel = cast(PooledDenseKernel, self._kernel(nodes, self._sources(nodes)))
+        is_one = kernel.pool.is_global and kernel.dense.is_dense and kernel.dense.groups == 1
+        return is_one and bool(families_of(kernel, self._target))
 
     def _chain(self, node: str, *, affine: bool, elementwise: bool = False) -> tuple[str, ...]:
         """What follows ``node`` number by number, while each value has one reader.
@@ -177,26 +215,29 @@ class _Partition:
         if isinstance(operator, Flatten) and len(nodes) == 1:
             yield from self._flatten(nodes[0])
             return
+        sources = self._sources(nodes)
+        yield Step(self._kernel(nodes, sources), sources, nodes[-1], nodes)
+
+    def _sources(self, nodes: tuple[str, ...]) -> tuple[str, ...]:
+        """What a kernel of these nodes reads."""
         sources = list(self._network.sources(nodes[0]))
         for before, node in pairwise(nodes):
             sources += [name for name in self._network.sources(node) if name != before]
-        yield Step(self._kernel(nodes, tuple(sources)), tuple(sources), nodes[-1], nodes)
+        return tuple(sources)
 
     def _kernel(self, nodes: tuple[str, ...], sources: tuple[str, ...]) -> Kernel:
         network, operator = self._network, self._network.operator(nodes[0])
         shape, stride = network.shape(sources[0]), self._stride(sources[0])
-        height, width, channels = shape if len(shape) == 3 else (1, 1, *shape)
+        height, width, channels = self._size(sources[0])
         if isinstance(operator, Conv2d | Dense | Flatten):
-            return self._convolution(nodes, (height, width, channels), stride)
-        if isinstance(operator, Pool2d | GlobalAveragePool):
-            if isinstance(operator, GlobalAveragePool):
-                operator = Pool2d(function="average", window=(height, width), stride=(1, 1),
-                                  padding=(0, 0, 0, 0))  # fmt: skip
-            return PoolKernel(
-                height=height, width=width, channels=channels, input_stride=stride,
-                function=operator.function, window=operator.window, stride=operator.stride,
-                padding=operator.padding, count_padding=operator.count_padding,
-            )  # fmt: skip
+            return self._convolution(nodes, sources[0])
+        if isinstance(operator, _POOLS):
+            pool = self._pool(nodes[0])
+            if len(nodes) == 1:
+                return pool
+            is_last = isinstance(network.operator(nodes[-1]), Softmax)
+            dense = self._convolution(nodes[1:], nodes[0])
+            return PooledDenseKernel(pool=pool, dense=dense, softmax=is_last)
         if isinstance(operator, Concat | ChannelShuffle):
             groups = operator.groups if isinstance(operator, ChannelShuffle) else 1
             read = tuple((network.shape(name)[-1], self._stride(name)) for name in sources)
@@ -212,9 +253,27 @@ class _Partition:
             operations=tuple(_operation(network.operator(node)) for node in nodes),
         )  # fmt: skip
 
-    def _convolution(
-        self, nodes: tuple[str, ...], size: tuple[int, int, int], stride: int
-    ) -> ConvKernel:
+    def _size(self, value: str) -> tuple[int, int, int]:
+        """Rows, columns and channels of a value: a vector is one pixel."""
+        shape = self._network.shape(value)
+        return (shape[0], shape[1], shape[2]) if len(shape) == 3 else (1, 1, shape[0])
+
+    def _pool(self, node: str) -> PoolKernel:
+        (source,) = self._network.sources(node)
+        height, width, channels = self._size(source)
+        operator = self._network.operator(node)
+        if isinstance(operator, GlobalAveragePool):
+            operator = Pool2d(function="average", window=(height, width), stride=(1, 1),
+                              padding=(0, 0, 0, 0))  # fmt: skip
+        pool = cast(Pool2d, operator)
+        return PoolKernel(
+            height=height, width=width, channels=channels, input_stride=self._stride(source),
+            function=pool.function, window=pool.window, stride=pool.stride,
+            padding=pool.padding, count_padding=pool.count_padding,
+        )  # fmt: skip
+
+    def _convolution(self, nodes: tuple[str, ...], source: str) -> ConvKernel:
+        size, stride = self._size(source), self._stride(source)
         operators = [self._network.operator(node) for node in nodes]
         first = operators[0]
         epilogue = tuple(
@@ -273,6 +332,7 @@ class _Partition:
         )
 
 
+_POOLS = (Pool2d, GlobalAveragePool)
 _WHOLE_MAP = Conv2d(filters=1, kernel=(1, 1), stride=(1, 1), padding=(0, 0, 0, 0))
 """A dense layer as a convolution, but for filters and kernel."""
 
@@ -291,9 +351,8 @@ def _framework_shape(shape: Shape) -> Shape:
 def _fold_convolution(
     network: Network, step: Step, kernel: ConvKernel, weights: Weights
 ) -> tuple[Array, Array]:
-    nodes = step.nodes
-    if isinstance(network.operator(nodes[0]), Flatten):
-        nodes = nodes[1:]
+    is_before = (*_POOLS, Flatten)
+    nodes = tuple(dropwhile(lambda n: isinstance(network.operator(n), is_before), step.nodes))
     shape = (kernel.filters, kernel.group_channels, *kernel.kernel)
     dense = isinstance(network.operator(nodes[0]), Dense)
     stored = (shape[0], int(np.prod(shape[1:]))) if dense else shape

@@ -112,8 +112,14 @@ def _statements(node: Any, scope: _Scope) -> Iterator[Statement]:
         yield from _statements(node.then_case, replace(scope, guarded=True))
     elif isinstance(node, tirx.BufferStore):
         yield _store(node, scope)
-    elif not isinstance(node, _DECLARATIONS):
+    elif not isinstance(node, _DECLARATIONS) and not _is_barrier(node):
         raise DeviceError(f"cannot read a {type(node).__name__} of this TVM's lowered functions")
+
+
+def _is_barrier(node: Any) -> bool:
+    """Whether threads wait for each other here, and nothing else is done."""
+    is_call = isinstance(node, tirx.Evaluate) and isinstance(node.value, tvm.ir.Call)
+    return is_call and str(node.value.op.name) == "tirx.tvm_storage_sync"
 
 
 def _attributed(node: Any, scope: _Scope) -> _Scope:

@@ -10,6 +10,7 @@ from costmodel.schedules.cuda_dense import CudaDense
 from costmodel.schedules.cuda_depthwise import CudaDepthwise
 from costmodel.schedules.cuda_elementwise import CudaElementwise
 from costmodel.schedules.cuda_pool import CudaGlobalPool, CudaWindowPool
+from costmodel.schedules.cuda_pooled_dense import CudaPooledDense
 from costmodel.schedules.cuda_softmax import CudaSoftmax
 from costmodel.schedules.family import ScheduleFamily
 
@@ -18,9 +19,11 @@ DEPTHWISE = CudaDepthwise()
 DENSE = CudaDense()
 GLOBAL_POOL = CudaGlobalPool()
 WINDOW_POOL = CudaWindowPool()
+POOLED_DENSE = CudaPooledDense()
 ELEMENTWISE = CudaElementwise()
 SOFTMAX = CudaSoftmax()
 PLAIN = CudaDefault()
 CUDA_FAMILIES: tuple[ScheduleFamily[Any], ...] = (
-    DENSE, DEPTHWISE, CONVOLUTION, GLOBAL_POOL, WINDOW_POOL, ELEMENTWISE, SOFTMAX, PLAIN,
+    DENSE, DEPTHWISE, CONVOLUTION, GLOBAL_POOL, WINDOW_POOL, POOLED_DENSE, ELEMENTWISE, SOFTMAX,
+    PLAIN,
 )  # fmt: skip

@@ -4,10 +4,7 @@ Values are ``[C, 1, 1]``; weights are packed ``[M', C']`` with filters and chann
 whole blocks and steps, so that a row of threads reads neighbouring weights.
 """
 
-# ruff: noqa: ANN401 - an index is an integer or an expression of TVM, which has no types
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 
@@ -68,8 +65,8 @@ def dense_statements(kernel: ConvKernel, g: Lanes, x: Buffer, out: Buffer) -> tu
     """``out`` [M, 1, 1] from ``x`` [C, 1, 1], whichever memory they lie in."""
     weights, bias = _constants(g)
     loads = (
-        Ref(x, lambda i: (g.position(i) if kernel.channels > 1 else 0, 0, 0)),
-        Ref(weights, lambda i: (g.output(i), g.position(i))),
+        Ref(x, lambda i: (g.number(i), 0, 0)),
+        Ref(weights, lambda i: (g.covered_output(i), g.covered_number(i))),
     )
     statements, total = g.reduction(
         loads,
@@ -77,16 +74,12 @@ def dense_statements(kernel: ConvKernel, g: Lanes, x: Buffer, out: Buffer) -> tu
         SUM,
         flops=2,
     )
-
-    def place(i: Any) -> Any:
-        return g.output(i) if kernel.filters > 1 else 0
-
     output = biased_output(
         (),
         total,
-        Ref(bias, lambda i: (place(i),)),
+        Ref(bias, lambda i: (g.output(i),)),
         out,
-        lambda i: (place(i), 0, 0),
+        lambda i: (g.output(i), 0, 0),
         kernel.epilogue,
         g.is_writer,
     )

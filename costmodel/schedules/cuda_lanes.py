@@ -14,7 +14,17 @@ from typing import Any
 
 from costmodel.loopnest import LoopKind, Memory
 from costmodel.schedules.cuda_limits import Block
-from costmodel.schedules.cuda_nest import Assign, Buffer, Index, Ref, Repeat, Turn, shared_bytes
+from costmodel.schedules.cuda_nest import (
+    Assign,
+    Buffer,
+    Index,
+    Place,
+    Ref,
+    Repeat,
+    Turn,
+    ravel,
+    shared_bytes,
+)
 from costmodel.schedules.cuda_statements import LOWEST, below, const, maximum, select
 from costmodel.schedules.family import Schedule
 from costmodel.target import FLOAT_BYTES, GpuTarget
@@ -53,6 +63,11 @@ class Lanes:
     """Threads of an output."""
     turns: int = 1
     """Outputs that a row does one after another; the statements are then `in_turns`."""
+    threads: tuple[int, int, int] | None = None
+    """Of a block along z, y and x, where they are not 1, ``rows`` and ``lanes``: those of an
+    output lie along x, or along y and x."""
+    room: int = 0
+    """Numbers that a kernel needs `partial` to hold at least."""
 
     @cached_property
     def blocks(self) -> int:
@@ -74,23 +89,42 @@ class Lanes:
         """What a block of threads takes."""
         return Block(
             grid=(1, 1, self.blocks),
-            threads=(1, self.rows, self.lanes),
-            shared_bytes=shared_bytes(FLOAT_BYTES * self.rows * self.lanes),
+            threads=self._threads,
+            shared_bytes=shared_bytes(FLOAT_BYTES * self.partial.elements),
         )
+
+    @cached_property
+    def partial(self) -> Buffer:
+        """What the lanes leave for each other, in one reduction after another."""
+        return Buffer("partial", (max(self.rows * self.lanes, self.room),), Memory.SHARED)
 
     def scratch(self, *names: str) -> tuple[Buffer, ...]:
         """What a kernel's reductions of these names keep."""
-        return (ACC, *(_result(name) for name in names), self._partial)
+        return (ACC, *(_result(name) for name in names), self.partial)
 
-    def position(self, i: Any) -> Any:
-        """Of a lane's number in what is reduced."""
-        return i.k * self.lanes + i.tx
+    def number(self, i: Any) -> Any:
+        """Of a lane's number in what is reduced, where it `is_inside`."""
+        return ravel(self._number(i), self.length)
+
+    def covered_number(self, i: Any) -> Any:
+        """The same, as if there were no end."""
+        return ravel(self._number(i))
 
     def output(self, i: Any) -> Any:
-        """Of a row of threads, in its turn."""
-        block = i.bx if self.blocks > 1 else 0
-        turn = block * self.turns + i.o if self.turns > 1 else block
-        return turn * self.rows + i.ty
+        """Of a row of threads, in its turn, where it `has_output`."""
+        return ravel(self._output(i), self.outputs)
+
+    def covered_output(self, i: Any) -> Any:
+        """The same, as if there were no end."""
+        return ravel(self._output(i))
+
+    def lane(self, i: Any) -> Any:
+        """Of a thread in its row."""
+        return ravel(self._lane(i))
+
+    def thread(self, i: Any) -> tuple[Place, ...]:
+        """Of a thread in its block: row by row."""
+        return *self._row(i), *self._lane(i)
 
     def in_turns(self, *body: Assign | Repeat) -> Repeat:
         """``body`` for each of a row's outputs."""
@@ -98,15 +132,15 @@ class Lanes:
 
     def is_inside(self, i: Any) -> tuple[Any, ...]:
         """The conditions under which a lane's number is one."""
-        return below([(self.position(i), self.length, self.steps * self.lanes)])
+        return below([(self.covered_number(i), self.length, self.steps * self.lanes)])
 
     def is_writer(self, i: Any) -> tuple[Any, ...]:
         """The conditions under which a thread writes an output: its row's first, and in range."""
-        return below([(i.tx, 1, self.lanes)]) + self.has_output(i)
+        return below([(self.lane(i), 1, self.lanes)]) + self.has_output(i)
 
     def has_output(self, i: Any) -> tuple[Any, ...]:
         """The conditions under which a row of threads has an output."""
-        return below([(self.output(i), self.outputs, self.covered)])
+        return below([(self.covered_output(i), self.outputs, self.covered)])
 
     def reduction(
         self,
@@ -117,8 +151,10 @@ class Lanes:
         name: str = TOTAL,
     ) -> tuple[tuple[Assign, ...], Ref]:
         """Statements that leave ``fold`` of all ``value(i, *loads)`` in each thread of a row."""
-        left = self.shares(loads, value, fold, flops, Ref(self._partial, lambda i: (i.ty, i.tx)))
-        joined, result = self.joined(Ref(self._partial, lambda i: (i.ty, i.t)), fold, name)
+        own = Ref(self.partial, lambda i: (ravel(self.thread(i)),))
+        others = Ref(self.partial, lambda i: (ravel((*self._row(i), (i.t, self.lanes))),))
+        left = self.shares(loads, value, fold, flops, own)
+        joined, result = self.joined(others, fold, name)
         return (*left, *joined), result
 
     def shares(
@@ -164,9 +200,24 @@ class Lanes:
         ), result
 
     @property
-    def _partial(self) -> Buffer:
-        """What the lanes leave for each other, in one reduction after another."""
-        return Buffer("partial", (self.rows, self.lanes), Memory.SHARED)
+    def _threads(self) -> tuple[int, int, int]:
+        return self.threads or (1, self.rows, self.lanes)
+
+    def _row(self, i: Any) -> tuple[Place, ...]:
+        z, y, x = self._threads
+        return ((i.tz, z), (i.ty, y)) if x == self.lanes else ((i.tz, z),)
+
+    def _lane(self, i: Any) -> tuple[Place, ...]:
+        _, y, x = self._threads
+        return ((i.tx, x),) if x == self.lanes else ((i.ty, y), (i.tx, x))
+
+    def _output(self, i: Any) -> tuple[Place, ...]:
+        block = (i.bx, self.blocks) if self.blocks > 1 else (0, 1)
+        turn = (i.o, self.turns) if self.turns > 1 else (0, 1)
+        return block, turn, *self._row(i)
+
+    def _number(self, i: Any) -> tuple[Place, ...]:
+        return (i.k, self.steps), *self._lane(i)
 
 
 def _result(name: str) -> Buffer:

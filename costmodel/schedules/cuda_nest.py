@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import SimpleNamespace
@@ -88,16 +88,31 @@ class Assign:
 
 
 @dataclass(frozen=True)
+class Barrier:
+    """Where the threads of a block wait for each other although TVM sees no need.
+
+    TVM takes what is stored and read under one index for a thread's own, even where the index
+    leaves out a dimension of the block, so that threads share it.
+    """
+
+
+@dataclass(frozen=True)
 class Repeat:
     """Loops around several stores."""
 
     turns: tuple[Turn, ...]
-    body: tuple[Assign | Repeat, ...]
+    body: Body
+
+
+Body = tuple[Assign | Repeat | Barrier, ...]
 
 
 @dataclass(frozen=True)
 class CudaNest:
-    """One CUDA kernel. TVM puts barriers where threads read what others put in shared memory."""
+    """One CUDA kernel.
+
+    TVM puts barriers where threads read what others put in shared memory; but see `Barrier`.
+    """
 
     parameters: tuple[Buffer, ...]
     """Inputs, constants, output last."""
@@ -107,7 +122,7 @@ class CudaNest:
     """Of a block: z, y, x."""
     scratch: tuple[Buffer, ...]
     """Buffers in shared and local memory."""
-    body: tuple[Assign | Repeat, ...]
+    body: Body
     write_out: bool = False
     """Whether TVM writes unrolled loops out, else CUDA's compiler does."""
 
@@ -134,10 +149,10 @@ class CudaNest:
         """All stores with their loops and strides."""
         return LoopNest(tuple(self._statements(self.body, self.launch)))
 
-    def _statements(
-        self, body: tuple[Assign | Repeat, ...], around: tuple[Turn, ...]
-    ) -> Iterator[Statement]:
+    def _statements(self, body: Body, around: tuple[Turn, ...]) -> Iterator[Statement]:
         for child in body:
+            if isinstance(child, Barrier):
+                continue
             turns = (*around, *child.turns)
             if isinstance(child, Repeat):
                 yield from self._statements(child.body, turns)
@@ -184,6 +199,27 @@ def shared_bytes(*sizes: int) -> int:
     if not sizes:
         return 0
     return sum(-(-s // SHARED_ALIGNMENT) * SHARED_ALIGNMENT for s in sizes[:-1]) + sizes[-1]
+
+
+Place = tuple[Any, int]
+"""An index and the number of values that it takes."""
+
+
+def ravel(places: Sequence[Place], extent: int | None = None) -> Any:
+    """The position that ``places``, slowest first, make together; below ``extent`` where given.
+
+    An index that is then 0 is left out, and so is one of a single value: so TVM has nothing to
+    simplify where a condition says that the position is below ``extent``.
+    """
+    position: Any = 0
+    unit = 1
+    for index, count in reversed(places):
+        if extent is not None and unit >= extent:
+            break
+        if count > 1:
+            position = index * unit + position
+        unit *= count
+    return position
 
 
 def unravel(position: Any, extents: tuple[int, ...]) -> tuple[Any, ...]:

@@ -11,7 +11,16 @@ from tvm import tirx
 from tvm.tirx import stmt
 
 from costmodel.loopnest import LoopKind
-from costmodel.schedules.cuda_nest import Assign, Buffer, CudaNest, Ref, Repeat, Turn
+from costmodel.schedules.cuda_nest import (
+    Assign,
+    Barrier,
+    Body,
+    Buffer,
+    CudaNest,
+    Ref,
+    Repeat,
+    Turn,
+)
 
 _KINDS = {LoopKind.SERIAL: 0, LoopKind.UNROLLED: 3}
 _TAGS = {
@@ -61,10 +70,15 @@ def _launch(nest: CudaNest, buffers: dict[str, Any], place: SimpleNamespace) -> 
     return body
 
 
-def _statements(
-    body: tuple[Assign | Repeat, ...], buffers: dict[str, Any], place: SimpleNamespace
-) -> list[Any]:
-    return [_loops(child, buffers, place) for child in body]
+def _statements(body: Body, buffers: dict[str, Any], place: SimpleNamespace) -> list[Any]:
+    return [
+        _barrier() if isinstance(child, Barrier) else _loops(child, buffers, place)
+        for child in body
+    ]
+
+
+def _barrier() -> Any:
+    return stmt.Evaluate(tirx.call_intrin("int32", "tirx.tvm_storage_sync", "shared"))
 
 
 def _loops(child: Assign | Repeat, buffers: dict[str, Any], place: SimpleNamespace) -> Any:

@@ -148,8 +148,7 @@ def whole_map(kernel: PoolKernel, g: Lanes) -> tuple[Ref, Callable[[Any, Any], A
     size, start = (kernel.height, kernel.width), fold_of(kernel).start
 
     def place(i: Any) -> tuple[Any, ...]:
-        channel = g.output(i) if kernel.channels > 1 else 0
-        return (channel, *unravel(g.position(i), size))
+        return (g.output(i), *unravel(g.number(i), size))
 
     def value(i: Any, load: Any) -> Any:
         return select(g.has_output(i) + g.is_inside(i), load, start)

@@ -54,11 +54,10 @@ class CudaSoftmax(CudaFamily[SoftmaxKernel]):
 
 def softmax_statements(g: Lanes, x: Buffer, out: Buffer) -> tuple[Assign, ...]:
     """``out`` from ``x``, both [C, H, W], whichever memory they lie in."""
-    channels, *size = out.shape
+    size = out.shape[1:]
 
     def place(i: Any) -> tuple[Any, ...]:
-        channel = g.position(i) if channels > 1 else 0
-        return (channel, *unravel(g.output(i), tuple(size)))
+        return (g.number(i), *unravel(g.output(i), size))
 
     def is_there(i: Any) -> tuple[Any, ...]:
         return g.is_inside(i) + g.has_output(i)

@@ -2,7 +2,14 @@
 
 from hypothesis import strategies as st
 
-from costmodel.kernels import ConvKernel, ElementwiseKernel, Operand, PoolKernel, SoftmaxKernel
+from costmodel.kernels import (
+    ConvKernel,
+    ElementwiseKernel,
+    Operand,
+    PooledDenseKernel,
+    PoolKernel,
+    SoftmaxKernel,
+)
 from costmodel.target import GpuTarget, freeze_tvm_target
 
 GPUS = {
@@ -64,26 +71,47 @@ def conv_kernels(draw, extent=12, channels=20, depthwise=False, groups=True):
     )  # fmt: skip
 
 
+def dense(channels, filters, epilogue=()):
+    return ConvKernel(
+        height=1, width=1, channels=channels, input_stride=channels, filters=filters,
+        kernel=(1, 1), stride=(1, 1), padding=(0, 0, 0, 0), epilogue=epilogue,
+    )  # fmt: skip
+
+
 @st.composite
 def dense_kernels(draw):
-    c = draw(st.integers(1, 300))
-    return ConvKernel(
-        height=1, width=1, channels=c, input_stride=c, filters=draw(st.integers(1, 70)),
-        kernel=(1, 1), stride=(1, 1), padding=(0, 0, 0, 0), epilogue=draw(epilogues),
-    )  # fmt: skip
+    return dense(draw(st.integers(1, 300)), draw(st.integers(1, 70)), draw(epilogues))
 
 
 functions = st.sampled_from(["average", "max"])
 
 
+def global_pool(size, channels, function="average"):
+    return PoolKernel(
+        height=size[0], width=size[1], channels=channels, input_stride=channels,
+        function=function, window=size,
+    )  # fmt: skip
+
+
 @st.composite
 def global_pools(draw):
     size = draw(st.tuples(*[st.integers(1, 20)] * 2))
-    c = draw(st.integers(1, 40))
-    return PoolKernel(
-        height=size[0], width=size[1], channels=c, input_stride=c, function=draw(functions),
-        window=size,
-    )  # fmt: skip
+    return global_pool(size, draw(st.integers(1, 40)), draw(functions))
+
+
+@st.composite
+def pooled_dense_kernels(draw):
+    """Heads: of one number up to what takes a block several turns, of one output and of many."""
+    channels, extent = draw(st.sampled_from([(1, 12), (40, 12), (400, 5)]))
+    channels = draw(st.integers(1, channels))
+    size = draw(st.tuples(*[st.integers(1, extent)] * 2))
+    softmax = draw(st.booleans())
+    units = draw(st.integers(1, 16) if softmax else st.one_of(st.integers(1, 40), st.just(300)))
+    return PooledDenseKernel(
+        pool=global_pool(size, channels, draw(functions)),
+        dense=dense(channels, units, draw(epilogues)),
+        softmax=softmax,
+    )
 
 
 @st.composite

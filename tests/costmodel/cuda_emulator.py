@@ -9,9 +9,13 @@ import ctypes
 import re
 import shutil
 import subprocess
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
+
+from costmodel.cuda.assemble import cuda_source
 
 COMPILER = shutil.which("g++") or shutil.which("clang++")
 needs_compiler = pytest.mark.skipif(COMPILER is None, reason="needs a C++ compiler (g++)")
@@ -72,6 +76,17 @@ extern "C" int run(float** given, const int* grid, const int* block) {
   return 0;
 }
 """
+
+
+def computed(family, kernel, schedule, target, inputs, constants):
+    """The output of a kernel of ``family``, constants in the layout that the kernel states."""
+    nest = family.nest(kernel, schedule, target)
+    packed = family.pack(kernel, schedule, target, constants)
+    names = [buffer.name for buffer in nest.parameters[:-1]]
+    arrays = dict(zip(names, [*inputs, *packed], strict=True))
+    source = cuda_source(family.module(kernel, schedule, target), target)
+    with tempfile.TemporaryDirectory() as folder:
+        return run(source, nest, arrays, Path(folder))
 
 
 def run(source, nest, arrays, folder):

@@ -13,6 +13,7 @@ from costmodel.kernels import (
     ConvKernel,
     ElementwiseKernel,
     LayoutKernel,
+    PooledDenseKernel,
     PoolKernel,
     SoftmaxKernel,
 )
@@ -34,6 +35,8 @@ def constants_of(kernel, generator):
         weight = generator.standard_normal(shape, dtype=np.float32)
         weight /= np.sqrt(np.float32(np.prod(shape[1:])))
         return weight, generator.standard_normal(kernel.filters, dtype=np.float32)
+    if isinstance(kernel, PooledDenseKernel):
+        return constants_of(kernel.dense, generator)
     if isinstance(kernel, ElementwiseKernel):
         numbers = 2 * kernel.operations.count("affine")
         return tuple(
@@ -44,6 +47,10 @@ def constants_of(kernel, generator):
 
 def torch_result(kernel, inputs, constants):
     """[C, OH, OW] for planar inputs, in double precision."""
+    if isinstance(kernel, PooledDenseKernel):
+        pool, dense, *softmax = kernel.parts
+        value = torch_result(dense, [torch_result(pool, inputs[:1], ()), *inputs[1:]], constants)
+        return torch_result(*softmax, [value], ()) if softmax else value
     values = [torch.from_numpy(value).double() for value in inputs]
     weights = [torch.from_numpy(value).double() for value in constants]
     match kernel:

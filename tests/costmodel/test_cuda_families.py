@@ -1,13 +1,12 @@
 """What a CUDA family promises, asked of each: description, numbers, machine code."""
 
 import random
-import tempfile
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 import numpy as np
 import pytest
 from cuda_drawing import (
+    GPUS,
     conv_kernels,
     dense_kernels,
     elementwise_kernels,
@@ -15,9 +14,10 @@ from cuda_drawing import (
     gpus,
     make_gpu,
     planar_softmaxes,
+    pooled_dense_kernels,
     window_pools,
 )
-from cuda_emulator import needs_compiler, run
+from cuda_emulator import computed, needs_compiler
 from drawing import make_target
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -34,6 +34,7 @@ from costmodel.schedules.cuda import (
     DEPTHWISE,
     ELEMENTWISE,
     GLOBAL_POOL,
+    POOLED_DENSE,
     SOFTMAX,
     WINDOW_POOL,
 )
@@ -41,12 +42,18 @@ from costmodel.schedules.family import MAXIMUM_POINTS, Schedule
 from costmodel.schedules.registry import families_of
 from costmodel.tir import read
 
+
+def pays_everywhere(kernel):
+    return all(POOLED_DENSE.handles(kernel, make_gpu(arch)) for arch in GPUS)
+
+
 FAMILIES = [
     pytest.param(CONVOLUTION, conv_kernels(), id="conv"),
     pytest.param(DEPTHWISE, conv_kernels(depthwise=True), id="depthwise"),
     pytest.param(DENSE, dense_kernels(), id="dense"),
     pytest.param(GLOBAL_POOL, global_pools(), id="global pool"),
     pytest.param(WINDOW_POOL, window_pools(), id="window pool"),
+    pytest.param(POOLED_DENSE, pooled_dense_kernels().filter(pays_everywhere), id="pooled dense"),
     pytest.param(ELEMENTWISE, elementwise_kernels(), id="elementwise"),
     pytest.param(SOFTMAX, planar_softmaxes(), id="softmax"),
 ]
@@ -123,13 +130,7 @@ def test_tvms_source_computes_what_torch_computes(family, kernels, data, target)
     shapes = family.shapes(kernel, schedule, target)
     inputs = [generator.standard_normal(s, dtype=np.float32) for s in shapes[: kernel.inputs]]
     constants = constants_of(kernel, generator)
-    packed = family.pack(kernel, schedule, target, constants)
-    nest = family.nest(kernel, schedule, target)
-    names = [buffer.name for buffer in nest.parameters[:-1]]
-    arrays = dict(zip(names, [*inputs, *packed], strict=True))
-    source = cuda_source(family.module(kernel, schedule, target), target)
-    with tempfile.TemporaryDirectory() as folder:
-        found = run(source, nest, arrays, Path(folder))
+    found = computed(family, kernel, schedule, target, inputs, constants)
     expected = torch_result(kernel, inputs, constants)
     assert found.shape == expected.shape
     scale = max(np.abs(expected).max(), 1e-3)
@@ -168,7 +169,7 @@ def test_each_kernel_has_its_family(family, kernels, data, target):
 
 
 def test_families_have_names_of_their_own():
-    assert len({family.name for family in CUDA_FAMILIES}) == len(CUDA_FAMILIES) == 8
+    assert len({family.name for family in CUDA_FAMILIES}) == len(CUDA_FAMILIES) == 9
 
 
 @every_family

@@ -6,6 +6,7 @@ from costmodel.kernels import (
     ElementwiseKernel,
     LayoutKernel,
     Operand,
+    PooledDenseKernel,
     PoolKernel,
     SoftmaxKernel,
     TvmKernel,
@@ -64,6 +65,32 @@ def test_dilation_spans_a_larger_window():
 MAP = {"height": 4, "width": 5, "channels": 6}
 
 
+VECTOR = {"height": 1, "width": 1, "channels": 6, "input_stride": 6}
+HEAD = {
+    "pool": PoolKernel(**MAP, input_stride=6, function="average", window=(4, 5)),
+    "dense": ConvKernel(
+        **VECTOR, filters=3, kernel=(1, 1), stride=(1, 1), padding=(0, 0, 0, 0),
+        epilogue=("add", "relu"),
+    ),
+}  # fmt: skip
+
+
+def test_a_head_is_its_parts_one_after_another():
+    head = PooledDenseKernel(**HEAD, softmax=True)
+    *parts, softmax = head.parts
+    assert parts == list(HEAD.values())
+    assert (softmax.kind, softmax.channels) == ("softmax", 3)
+    assert PooledDenseKernel(**HEAD).parts == tuple(parts)
+    assert len({PooledDenseKernel(**HEAD, softmax=s).key for s in (False, True)}) == 2
+    assert all(part.key in head.key for part in head.parts)
+
+
+def test_a_convolution_with_zeros_around_is_not_dense():
+    vector = kernel(**{**VECTOR, "kernel": (1, 1), "padding": (0, 0, 0, 0)})
+    assert vector.is_dense
+    assert not kernel(**{**vars(vector), "padding": (1, 1, 1, 1)}).is_dense
+
+
 @pytest.mark.parametrize(
     ("one", "title", "flops", "inputs"),
     [
@@ -88,6 +115,10 @@ MAP = {"height": 4, "width": 5, "channels": 6}
         ),
         (LayoutKernel(**MAP, stride=8, planar=True), "layout 4x5x6", 120, 1),
         (SoftmaxKernel(**MAP, input_stride=8), "softmax 6", 600, 1),
+        (
+            PooledDenseKernel(**HEAD, softmax=True),
+            "average pool 4x5x6, dense 6→3, softmax 3", 120 + 2 * 6 * 3 + 5 * 3, 2,
+        ),
         (
             TvmKernel(
                 name="gelu", function="{}", input_shapes=((1, 6),), constant_shapes=(),

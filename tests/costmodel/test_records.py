@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from cuda_drawing import make_gpu, pooled_dense_kernels
 from drawing import conv_kernels, make_target, pool_kernels
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,7 +14,7 @@ from costmodel.calibration.records import (
     read_measurements,
 )
 from costmodel.errors import InputError
-from costmodel.kernels import PoolKernel
+from costmodel.kernels import PooledDenseKernel, PoolKernel
 from costmodel.runners.contract import Outcome
 from costmodel.schedules.family import Schedule
 from costmodel.schedules.registry import points
@@ -50,9 +51,11 @@ def keys_in(path, header=HEADER):
 
 
 @settings(deadline=None)
-@given(st.one_of(conv_kernels(), pool_kernels()), st.data())
+@given(st.one_of(conv_kernels(), pool_kernels(), pooled_dense_kernels()), st.data())
 def test_a_scheduled_kernel_can_be_recorded(kernel, data):
-    schedule = data.draw(st.sampled_from(points(kernel, make_target())))
+    gpu = make_gpu(launch_seconds=1e-3)
+    target = gpu if isinstance(kernel, PooledDenseKernel) else make_target()
+    schedule = data.draw(st.sampled_from(points(kernel, target)))
     record = KernelRecord.of(kernel, schedule)
     again = KernelRecord.model_validate_json(record.model_dump_json())
     assert again == record
