@@ -21,9 +21,9 @@ import numpy as np
 from costmodel.errors import InputError
 from costmodel.kernels import Array, ConvKernel, Kernel
 from costmodel.schedules.cuda_conv_nest import Geometry, nest_of
-from costmodel.schedules.cuda_limits import MAXIMUM_SUMS, Block
+from costmodel.schedules.cuda_limits import COPY_COST, MAXIMUM_SUMS, Block
 from costmodel.schedules.cuda_nest import CudaFamily, CudaNest
-from costmodel.schedules.cuda_tile import Tile, tiles
+from costmodel.schedules.cuda_tile import Tile, parameters_of, parameters_of_knobs, tiles, tiles_of
 from costmodel.schedules.family import MAXIMUM_POINTS, Schedule
 from costmodel.target import FLOAT_BYTES, GpuTarget, Target
 
@@ -33,8 +33,6 @@ SLICE_BYTES = (6144, 16384)
 """Shared memory that a slice may take: several blocks are to share a multiprocessor."""
 SLICE_CHANNELS = (64, 32, 16, 8, 4, 2, 1)
 """Channels of a slice; the most that fit are taken."""
-COPY_COST = 8
-"""Multiply-adds that could be started while an element of a slice is addressed and copied."""
 BLOCK_THREADS = (32, 256)
 """A block below a warp wastes lanes; larger ones than this never were TopHub's choice."""
 
@@ -71,9 +69,7 @@ class CudaConvolution(CudaFamily[ConvKernel]):
             )
         return Geometry(
             kernel,
-            f=Tile.of_schedule(schedule, "f"),
-            y=Tile.of_schedule(schedule, "y"),
-            x=Tile.of_schedule(schedule, "x"),
+            **tiles_of(schedule),
             rc=schedule["tile_rc"],
             ry=ry,
             rx=rx,
@@ -114,14 +110,9 @@ def schedule_of(knobs: Mapping[str, Any]) -> Schedule:
     InputError where a knob is missing or has another form.
     """
     try:
-        parameters = [
-            pair for axis in "fyx" for pair in Tile.of_split(knobs[f"tile_{axis}"]).parameters(axis)
-        ]
-        parameters += [(name, int(knobs[knob][-1])) for name, knob in _SLICES]
-        parameters += [(n, int(knobs[n])) for n in ("auto_unroll_max_step", "unroll_explicit")]
+        return Schedule(CudaConvolution.name, parameters_of_knobs(knobs, _SLICES))
     except KeyError as error:
         raise InputError(f"a record of a direct CUDA convolution needs the knob {error}") from None
-    return Schedule(CudaConvolution.name, tuple(parameters))
 
 
 _SLICES = (("tile_rc", "tile_rc"), ("tile_ry", "tile_rx"), ("tile_rx", "tile_ry"))
@@ -133,9 +124,7 @@ def _point(g: Geometry) -> Schedule:
     return Schedule(
         CudaConvolution.name,
         (
-            *g.f.parameters("f"),
-            *g.y.parameters("y"),
-            *g.x.parameters("x"),
+            *parameters_of(g.f, g.y, g.x),
             ("tile_rc", g.rc),
             ("tile_ry", g.ry),
             ("tile_rx", g.rx),

@@ -21,7 +21,7 @@ import numpy as np
 from costmodel.errors import InputError
 from costmodel.kernels import Array, ConvKernel, Kernel
 from costmodel.loopnest import LoopKind, Memory
-from costmodel.schedules.cuda_limits import Block
+from costmodel.schedules.cuda_limits import COPY_COST, Block
 from costmodel.schedules.cuda_nest import (
     Assign,
     Buffer,
@@ -41,15 +41,13 @@ from costmodel.schedules.cuda_statements import (
     select,
     zero,
 )
-from costmodel.schedules.cuda_tile import Tile, tiles
+from costmodel.schedules.cuda_tile import Tile, parameters_of, parameters_of_knobs, tiles, tiles_of
 from costmodel.schedules.family import MAXIMUM_POINTS, Schedule
 from costmodel.target import FLOAT_BYTES, GpuTarget, Target
 
 UNROLL_STEPS = 256
 """The middle one of TopHub's three values of auto_unroll_max_step (0, 256, 1500)."""
 BLOCK_THREADS = (32, 512)
-COPY_COST = 8
-"""Multiply-adds that could be started while an element is addressed and copied."""
 
 
 @dataclass(frozen=True)
@@ -139,9 +137,7 @@ class CudaDepthwise(CudaFamily[ConvKernel]):
         """Extents under ``schedule``."""
         return Geometry(
             kernel,
-            f=Tile.of_schedule(schedule, "f"),
-            y=Tile.of_schedule(schedule, "y"),
-            x=Tile.of_schedule(schedule, "x"),
+            **tiles_of(schedule),
             unroll_steps=schedule["auto_unroll_max_step"],
             write_out=bool(schedule["unroll_explicit"]),
         )
@@ -172,19 +168,14 @@ class CudaDepthwise(CudaFamily[ConvKernel]):
 def depthwise_schedule_of(knobs: Mapping[str, Any]) -> Schedule:
     """The schedule of a TopHub record of a depthwise convolution; see `cuda_conv.schedule_of`."""
     try:
-        parameters = [
-            pair for axis in "fyx" for pair in Tile.of_split(knobs[f"tile_{axis}"]).parameters(axis)
-        ]
-        parameters += [(n, int(knobs[n])) for n in ("auto_unroll_max_step", "unroll_explicit")]
+        return Schedule(CudaDepthwise.name, parameters_of_knobs(knobs))
     except KeyError as error:
         raise InputError(f"a record of a depthwise convolution needs the knob {error}") from None
-    return Schedule(CudaDepthwise.name, tuple(parameters))
 
 
 def _point(g: Geometry) -> Schedule:
     switches = (("auto_unroll_max_step", g.unroll_steps), ("unroll_explicit", int(g.write_out)))
-    tiled = (*g.f.parameters("f"), *g.y.parameters("y"), *g.x.parameters("x"))
-    return Schedule(CudaDepthwise.name, (*tiled, *switches))
+    return Schedule(CudaDepthwise.name, (*parameters_of(g.f, g.y, g.x), *switches))
 
 
 def _nest(g: Geometry) -> CudaNest:

@@ -15,6 +15,8 @@ OTHER_REGISTERS = 40
 """Addresses, counters and loads under way: what a thread needs at least beside its sums and their
 operands. ptxas takes up to 230 more where they are free, to start loads early (234 kernels
 assembled for nine architectures)."""
+COPY_COST = 8
+"""Multiply-adds that could be started while an element is addressed and copied to shared memory."""
 FMA_LATENCY = 5
 """Cycles from a multiply-add to one that needs its result: 6 on Maxwell and Pascal, 4 from Volta
 on (Jia et al., arXiv 1804.06826, table 4.1)."""

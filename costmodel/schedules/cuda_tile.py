@@ -3,7 +3,7 @@
 # ruff: noqa: ANN401 - an index is an integer or an expression of TVM, which has no types
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,6 +58,33 @@ class Tile:
 
 
 PARTS = ("vthread", "thread", "inner")
+AXES = ("f", "y", "x")
+"""Of an output: filters, rows, columns."""
+UNROLLING = ("auto_unroll_max_step", "unroll_explicit")
+"""TopHub's two switches."""
+
+
+def tiles_of(schedule: Schedule) -> dict[str, Tile]:
+    """The tile of each axis, by its name."""
+    return {axis: Tile.of_schedule(schedule, axis) for axis in AXES}
+
+
+def parameters_of(*tiles_of_axes: Tile) -> tuple[tuple[str, int], ...]:
+    """The parameters of the tiles of `AXES`, in their order."""
+    pairs = (tile.parameters(axis) for axis, tile in zip(AXES, tiles_of_axes, strict=True))
+    return tuple(pair for of_axis in pairs for pair in of_axis)
+
+
+def parameters_of_knobs(
+    knobs: Mapping[str, Any], slices: Sequence[tuple[str, str]] = ()
+) -> tuple[tuple[str, int], ...]:
+    """Parameters of a TopHub record: tiles, slices (our name, TopHub's knob), `UNROLLING`.
+
+    Raises KeyError for a knob that is missing, InputError for a split of another form.
+    """
+    splits = (Tile.of_split(knobs[f"tile_{axis}"]) for axis in AXES)
+    sliced = tuple((name, int(knobs[knob][-1])) for name, knob in slices)
+    return (*parameters_of(*splits), *sliced, *((name, int(knobs[name])) for name in UNROLLING))
 
 
 def tiles(
