@@ -9,12 +9,13 @@ import numpy as np
 import tvm
 from tvm import tirx
 
+from costmodel.folding import fold
 from costmodel.kernels import Array
 from costmodel.lowering import lower
 from costmodel.memory import Arena, plan_arena
 from costmodel.network import Network, Weights
 from costmodel.operators import Shape
-from costmodel.partition import Step, fold
+from costmodel.partition import Step
 from costmodel.schedules.family import Schedule
 from costmodel.schedules.registry import family_of
 from costmodel.target import FLOAT_BYTES, Target

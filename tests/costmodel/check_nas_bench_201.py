@@ -26,11 +26,12 @@ from reference import largest_relative_error
 from torch import nn
 
 from costmodel.executable import Executable
+from costmodel.folding import fold
 from costmodel.frontends.torch_export import from_torch
 from costmodel.host import host_target
 from costmodel.lowering import compile_module, lower
 from costmodel.network import Network
-from costmodel.partition import fold, partition
+from costmodel.partition import partition
 from costmodel.predictor import Overhead, Predictor
 from costmodel.program import Program
 from costmodel.schedules.registry import family_of

@@ -17,11 +17,12 @@ from reference import largest_relative_error, torch_output
 from torch import nn
 
 import hw_profiles
+from costmodel.folding import fold
 from costmodel.frontends.onnx_file import from_onnx
 from costmodel.frontends.torch_export import from_torch
 from costmodel.kernels import PooledDenseKernel
 from costmodel.network import Network
-from costmodel.partition import fold, partition
+from costmodel.partition import partition
 from costmodel.predictor import Overhead, Predictor
 from costmodel.profile import ProfileStore
 from costmodel.program import Program, assemble
