@@ -18,7 +18,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from statistics import median
+from statistics import mean, median
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -65,7 +65,7 @@ def main() -> None:
         name: _compare(name, data, rounds, iterations) for name in networks
     }
     if not hasty:
-        figures["accuracy"] = _accuracy("kws12", data, iterations=300, seeds=3)
+        figures["accuracy"] = _accuracy("kws12", data, iterations=300, seeds=10)
     figures["cuda"] = on_gpu(networks, data, hasty=hasty)
     print_line("training", figures)
 
@@ -244,7 +244,8 @@ def _accuracy(name: str, data: FeatureSet, *, iterations: int, seeds: int) -> di
         plain.append(round(evaluate(module, data, "validation").top1, 4))
         result = train(PUBLISHED[name], data, settings, seed=seed)
         ours.append(round(result.validation.top1, 4))
-    return {"network": name, "iterations": iterations, "plain": plain, "ours": ours,
+    means = {"plain_mean": round(mean(plain), 4), "ours_mean": round(mean(ours), 4)}
+    return {"network": name, "iterations": iterations, **means, "plain": plain, "ours": ours,
             "clips": len(data.labels("validation"))}  # fmt: skip
 
 
