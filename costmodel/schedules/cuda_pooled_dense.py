@@ -25,7 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import product
 from typing import Any
 
@@ -186,7 +186,7 @@ class CudaPooledDense(CudaFamily[PooledDenseKernel]):
         """Whether it pays; see the module."""
         if not isinstance(kernel, PooledDenseKernel) or not isinstance(target, GpuTarget):
             return False
-        return any(g.pays(target) for g in _geometries(kernel, target))
+        return _pays(kernel, target)
 
     def gpu_points(self, kernel: PooledDenseKernel, target: GpuTarget) -> tuple[Schedule, ...]:
         """Those that pay; of a kernel that is not handled, all that can be launched."""
@@ -226,6 +226,12 @@ class CudaPooledDense(CudaFamily[PooledDenseKernel]):
 
 def _geometry(kernel: PooledDenseKernel, schedule: Schedule) -> Geometry:
     return Geometry(kernel, **dict(schedule.parameters))
+
+
+@cache
+def _pays(kernel: PooledDenseKernel, target: GpuTarget) -> bool:
+    """Whether any geometry does. Kept, for every candidate of a search has a head to ask about."""
+    return any(g.pays(target) for g in _geometries(kernel, target))
 
 
 def _geometries(kernel: PooledDenseKernel, target: GpuTarget) -> Iterator[Geometry]:
