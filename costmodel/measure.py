@@ -1,4 +1,4 @@
-"""End-to-end measurement on a profile's device: whole networks, and the features before them."""
+"""Measurement on a profile's device: networks, their kernels, and the features before them."""
 
 from __future__ import annotations
 
@@ -24,6 +24,24 @@ def measure_networks(
         if outcomes[name].error:
             raise DeviceError(f"network '{name}' could not be measured: {outcomes[name].error}")
     return {name: outcomes[name].seconds * 1e3 for name in programs}
+
+
+def measure_parts(
+    programs: Mapping[str, Program], runner: Runner, protocol: Protocol
+) -> dict[str, float]:
+    """Microseconds of each distinct kernel of the programs, timed by itself, by its job's key.
+
+    Kernels that cannot be measured are left out.
+    """
+    jobs = {
+        job.key: job
+        for program in programs.values()
+        for step, schedule in zip(program.steps, program.schedules, strict=True)
+        for job in (KernelJob(step.kernel, schedule, program.target),)
+    }
+    outcomes: list[Outcome] = []
+    runner.measure(list(jobs.values()), protocol, outcomes.append)
+    return {outcome.key: outcome.seconds * 1e6 for outcome in outcomes if not outcome.error}
 
 
 def measure_kernel(job: KernelJob, runner: Runner, protocol: Protocol) -> float:

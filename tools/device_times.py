@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from costmodel.errors import CostModelError
 from costmodel.estimate import Estimator
-from costmodel.measure import measure_kernel, measure_networks
+from costmodel.measure import measure_kernel, measure_networks, measure_parts
 from costmodel.mfcc.kernel import mfcc_job
 from costmodel.network import Network
 from costmodel.profile import Profile
@@ -25,6 +25,8 @@ class DeviceTimes:
     """Of the features that the network takes; None where they are others than ours."""
     no_features: str | None = None
     """Why no features were measured, where some should have been."""
+    kernel_us: Mapping[str, float] = field(default_factory=dict)
+    """Measured microseconds of the networks' kernels by themselves, by their jobs' keys."""
 
     def total_ms(self, name: str) -> float | None:
         """From sound to answer."""
@@ -33,9 +35,13 @@ class DeviceTimes:
 
 
 def measure_end_to_end(
-    networks: Mapping[str, Network], estimator: Estimator, profile: Profile
+    networks: Mapping[str, Network],
+    estimator: Estimator,
+    profile: Profile,
+    *,
+    kernels: bool = False,
 ) -> DeviceTimes:
-    """All in one run of the runner, the features of `MfccSettings()` once.
+    """All in one run of the runner, the features of `MfccSettings()` once; kernels where wanted.
 
     Raises DeviceError where a network could not be measured; features that could not be are left
     out, with the reason.
@@ -46,6 +52,7 @@ def measure_end_to_end(
     features_ms, reason = None, None
     with open_runner(profile) as runner:
         network_ms = measure_networks(programs, runner, profile.protocol)
+        kernel_us = measure_parts(programs, runner, profile.protocol) if kernels else {}
         if any(takes.values()):
             try:
                 job = mfcc_job(plan_of(settings), profile.target())
@@ -56,6 +63,7 @@ def measure_end_to_end(
         network_ms=network_ms,
         features_ms={name: features_ms if takes[name] else None for name in networks},
         no_features=reason,
+        kernel_us=kernel_us,
     )
 
 

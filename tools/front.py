@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from costmodel.estimate import Estimate, Estimator
-from costmodel.measure import measure_networks
+from costmodel.measure import measure_networks, measure_parts
 from costmodel.network import Network
 from costmodel.profile import Profile
+from costmodel.program import Program
 from kws.architecture import SEED, Architecture
 from search.recorder import StudyRecorder
 from search.study import FineTuned, Study, Trial
-from tools.job import MEASURED, networks_of
+from tools.job import MEASURED, MEASURED_KERNELS, networks_of
 from tools.places import open_runner
 from tools.task import ERROR, architecture_of
 
@@ -78,25 +79,39 @@ def seed_member(study: Study, estimator: Estimator) -> Member:
     return _row(SEED, None, None, None, measured, estimate)
 
 
-def measure_front(
-    study: StudyRecorder, estimator: Estimator, profile: Profile
-) -> Mapping[str, float]:
+def measure_front(study: StudyRecorder, estimator: Estimator, profile: Profile) -> None:
     """Times the front and the seed on the device in one run, and keeps the times in the study."""
-    architectures = [SEED, *(architecture_of(trial.parameters) for trial in study.front())]
+    programs = _programs(networks_to_time(study), estimator)
+    with open_runner(profile) as runner:
+        network_ms = measure_networks(programs, runner, profile.protocol)
+        keep_times(study, network_ms, measure_parts(programs, runner, profile.protocol))
+
+
+def networks_to_time(study: Study) -> dict[str, Network]:
+    """The seed and the front's members by name."""
     network = networks_of(study)
-    networks = {str(a): network(a) for a in architectures}
-    times = measure_on_device(networks, estimator, profile)
-    study.annotate(MEASURED, times)
-    return times
+    front = (architecture_of(trial.parameters) for trial in study.front())
+    return {str(architecture): network(architecture) for architecture in (SEED, *front)}
+
+
+def keep_times(
+    study: StudyRecorder, network_ms: Mapping[str, float], kernel_us: Mapping[str, float]
+) -> None:
+    """Keeps what was measured in the study: see `MEASURED` and `MEASURED_KERNELS`."""
+    study.annotate(MEASURED, dict(network_ms))
+    study.annotate(MEASURED_KERNELS, dict(kernel_us))
 
 
 def measure_on_device(
     networks: Mapping[str, Network], estimator: Estimator, profile: Profile
 ) -> dict[str, float]:
     """Milliseconds of one inference by name, all in one run of the runner."""
-    programs = {name: estimator.estimate(n).program for name, n in networks.items()}
     with open_runner(profile) as runner:
-        return measure_networks(programs, runner, profile.protocol)
+        return measure_networks(_programs(networks, estimator), runner, profile.protocol)
+
+
+def _programs(networks: Mapping[str, Network], estimator: Estimator) -> dict[str, Program]:
+    return {name: estimator.estimate(network).program for name, network in networks.items()}
 
 
 def _member(

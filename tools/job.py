@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 
 MEASURED = "measured_ms"
 """Annotation of a study: architecture -> milliseconds on the device, the seed's included."""
+MEASURED_KERNELS = "measured_kernels_us"
+"""The same: a kernel under a schedule (its job's key) -> microseconds, timed by itself."""
 FORMAT = 2
 _READABLE = (1, 2)
 """Of format 1, that of version 0.1, the one setting that is gone is left out."""

@@ -11,12 +11,14 @@ from typing import Any
 from boltons.fileutils import atomic_save
 
 from costmodel.estimate import Estimate, Estimator
+from costmodel.predictor import Prediction
 from costmodel.profile import Profile
+from costmodel.runners.contract import KernelJob
 from search.study import Phase, Study, Trial
 from tools import page_data as page
 from tools.calibration import card_line
 from tools.front import Member, members, seed_member
-from tools.job import MEASURED, Request, networks_of, request_of
+from tools.job import MEASURED, MEASURED_KERNELS, Request, networks_of, request_of
 from tools.task import ERROR, architecture_of
 
 
@@ -74,6 +76,7 @@ def _study(study: Study, estimator: Estimator) -> page.Study:
     trials = study.trials()
     front = {member.trial: member for member in members(study, estimator)}
     measured: Mapping[str, float] = study.annotation(MEASURED) or {}
+    kernels: Mapping[str, float] = study.annotation(MEASURED_KERNELS) or {}
     started = trials[0].started if trials else made()
     rungs = study.rungs()
     return page.Study(
@@ -85,12 +88,12 @@ def _study(study: Study, estimator: Estimator) -> page.Study:
         device=device_of(estimator.profile),
         data=_data(study, request),
         trials=tuple(
-            _trial(study, trial, front, measured, estimator, rungs.get(trial.number, {}))
+            _trial(study, trial, front, measured, kernels, estimator, rungs.get(trial.number, {}))
             for trial in trials
         ),
         phases=tuple(_phase(phase) for phase in study.phases()),
         seed=request.seed,
-        seed_architecture=_candidate(seed_member(study, estimator)),
+        seed_architecture=_candidate(seed_member(study, estimator), kernels),
         settings=_settings(request),
         commands=(
             page.Command(
@@ -132,13 +135,14 @@ def _trial(
     trial: Trial,
     front: Mapping[int | None, Member],
     measured: Mapping[str, float],
+    kernels: Mapping[str, float],
     estimator: Estimator,
     rungs: Mapping[float, float],
 ) -> page.Trial:
     architecture = architecture_of(trial.parameters)
     member = front.get(trial.number)
     estimate = member.estimate if member else estimator.estimate(networks_of(study)(architecture))
-    common = _fields(str(architecture), estimate, with_kernels=member is not None)
+    common = _fields(str(architecture), estimate, kernels if member is not None else None)
     return page.Trial(
         **common,
         number=trial.number,
@@ -160,9 +164,9 @@ def _stopped(rungs: Mapping[float, float]) -> str:
     return f"after {share:.0%} of its training, {rungs[share]:.1%} wrong" if rungs else ""
 
 
-def _candidate(member: Member) -> page.Candidate:
+def _candidate(member: Member, kernels: Mapping[str, float]) -> page.Candidate:
     return page.Candidate(
-        **_fields(member.architecture, member.estimate, with_kernels=True),
+        **_fields(member.architecture, member.estimate, kernels),
         error=member.search_error,
         tuned_error=member.error if member.test_error is not None else None,
         test_error=member.test_error,
@@ -170,23 +174,33 @@ def _candidate(member: Member) -> page.Candidate:
     )
 
 
-def _fields(architecture: str, estimate: Estimate, *, with_kernels: bool) -> dict[str, Any]:
-    kernels = tuple(
-        page.Kernel(
-            title=prediction.kernel.title,
-            schedule=str(prediction.schedule),
-            predicted_us=prediction.seconds * 1e6,
-            roofline_us=prediction.roofline_seconds * 1e6,
-        )
-        for prediction in estimate.kernels
+def _fields(
+    architecture: str, estimate: Estimate, kernels: Mapping[str, float] | None
+) -> dict[str, Any]:
+    """``kernels``: measured microseconds by their jobs' keys; None shows none at all."""
+    shown = (
+        () if kernels is None else tuple(_kernel(p, estimate, kernels) for p in estimate.kernels)
     )
     return {
         "architecture": architecture,
         "latency_ms": estimate.latency_ms,
         "latency_interval_ms": estimate.latency_interval_ms,
         "flops": estimate.flops_table2,
-        "kernels": kernels if with_kernels else (),
+        "kernels": shown,
     }
+
+
+def _kernel(
+    prediction: Prediction, estimate: Estimate, measured: Mapping[str, float]
+) -> page.Kernel:
+    job = KernelJob(prediction.kernel, prediction.schedule, estimate.program.target)
+    return page.Kernel(
+        title=prediction.kernel.title,
+        schedule=str(prediction.schedule),
+        predicted_us=prediction.seconds * 1e6,
+        roofline_us=prediction.roofline_seconds * 1e6,
+        measured_us=measured.get(job.key),
+    )
 
 
 def device_of(profile: Profile) -> page.Device:

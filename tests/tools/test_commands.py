@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -15,7 +16,10 @@ import pytest
 
 from kws.generated_speech import generate
 from search.errors import SearchError
+from search.recorder import StudyRecorder
 from search.study import Study
+from tools.front import keep_times
+from tools.job import MEASURED, MEASURED_KERNELS
 
 TINY = (
     "--candidates", "8", "--initial", "6", "--iterations", "40", "--finetune-iterations", "40",
@@ -128,6 +132,16 @@ def test_search_ends_with_a_measured_front_a_page_and_models(workplace, undistur
         assert 0 <= member["error"] <= 1
         assert 0 <= member["test_error"] <= 1
         assert member["architecture"] in (workplace.root / "whole.study.html").read_text()
+    text = (workplace.root / "whole.study.html").read_text()
+    data = json.loads(re.search(r'id="data">(.*?)</script>', text).group(1))
+    shown = [kernel for each in data["selections"].values() for kernel in each["kernels"]]
+    assert all(float(kernel["measured"].replace(",", "")) > 0 for kernel in shown)
+    assert len(shown) >= 8 * len(found["pareto"])
+    with Study.open(path) as study:
+        kernels = study.annotation(MEASURED_KERNELS)
+        measured = study.annotation(MEASURED)
+    assert all(us > 0 for us in kernels.values())
+    assert sum(kernels.values()) > 0.2e3 * max(measured.values())
     models = list((workplace.root / "whole.study.models").glob("*.pt"))
     assert len(models) == len(found["pareto"])
     assert path.exists()
@@ -209,11 +223,31 @@ def test_report_writes_its_figures_as_files_too(workplace, undisturbed):
     assert all((workplace.root / name).stat().st_size > 5_000 for name in drawn)
 
 
-def test_measure_gives_prediction_and_time_of_a_studys_front(workplace, undisturbed):
+def test_measure_gives_prediction_and_time_of_a_studys_front_and_keeps_them(workplace, undisturbed):
     path, found = undisturbed
-    rows = json.loads(workplace("measure", path, "--json").stdout)
+    with StudyRecorder.open(path) as study:
+        before = study.annotation(MEASURED_KERNELS)
+        keep_times(study, {}, {})
+    done = workplace("measure", path, "--json")
+    rows = json.loads(done.stdout)
     assert {row["architecture"] for row in rows} >= {m["architecture"] for m in found["pareto"]}
     assert all(row["measured_ms"] > 0 for row in rows)
+    assert f"kept in {path}" in done.stderr
+    with Study.open(path) as study:
+        assert study.annotation(MEASURED) == {
+            row["architecture"]: row["measured_ms"] for row in rows
+        }
+        assert study.annotation(MEASURED_KERNELS).keys() == before.keys()
+
+
+def test_a_study_keeps_no_times_of_another_device(workplace, undisturbed):
+    path, _ = undisturbed
+    with Study.open(path) as study:
+        before = study.annotation(MEASURED)
+    done = workplace("measure", path, "--profile", "host-cpu-all", "--rounds", "1", "--json")
+    assert "was searched for host-cpu" in done.stderr
+    with Study.open(path) as study:
+        assert study.annotation(MEASURED) == before
 
 
 def test_other_data_under_the_same_study_is_refused(workplace, undisturbed):

@@ -18,6 +18,7 @@ from tools.measuring import (
 
 if TYPE_CHECKING:
     from costmodel.network import Network
+    from tools.device_times import DeviceTimes
 
 
 EXAMPLES = """\b
@@ -51,7 +52,8 @@ def command(
     """Time networks end to end on the device, beside their prediction.
 
     WHAT is one or more architectures or model files (as for `ponas estimate`), or the file of a
-    study, whose front is timed together with the seed.
+    study, whose front is timed together with the seed, kernel by kernel as well. The study keeps
+    these times where they are of the device that it was searched for.
 
     Sound becomes features before a network sees it: they are timed on the device, too, once, and
     the sum is what one second of sound takes there.
@@ -62,13 +64,16 @@ def command(
     from tools.device_times import measure_end_to_end
     from tools.places import open_estimator, profile_store
 
-    networks, name = _networks(what, profile)
+    study = _study(what)
+    networks, name = _networks(what, profile, study)
     found = with_changes(profile_store().get(name), reach, timing)
     estimator = open_estimator(found)
-    times = measure_end_to_end(networks, estimator, found)
+    times = measure_end_to_end(networks, estimator, found, kernels=study is not None)
     estimates = {text: estimator.latency_ms(network) for text, network in networks.items()}
     if times.no_features:
         say(f"features were not measured: {times.no_features}")
+    if study is not None:
+        _keep(study, times, name)
     if as_json:
         print_json(
             [
@@ -96,18 +101,45 @@ def _figure(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
-def _networks(what: tuple[str, ...], profile: str | None) -> tuple[dict[str, Network], str]:
-    """The networks to time by name, and the device by name."""
-    from kws.architecture import SEED
-    from search.study import Study
-    from tools.job import networks_of, request_of
-    from tools.networks import is_model_file, named_network
-    from tools.task import architecture_of
+def _study(what: tuple[str, ...]) -> Path | None:
+    """The study that is to be measured, where it is one."""
+    from tools.networks import is_model_file
 
-    if len(what) == 1 and Path(what[0]).is_file() and not is_model_file(what[0]):
-        with Study.open(Path(what[0])) as study:
-            front = [architecture_of(trial.parameters) for trial in study.front()]
-            name = profile or request_of(study).profile
-            network = networks_of(study)
-        return {str(a): network(a) for a in (SEED, *front)}, name
+    is_study = len(what) == 1 and Path(what[0]).is_file() and not is_model_file(what[0])
+    return Path(what[0]) if is_study else None
+
+
+def _networks(
+    what: tuple[str, ...], profile: str | None, path: Path | None
+) -> tuple[dict[str, Network], str]:
+    """The networks to time by name, and the device by name."""
+    from search.study import Study
+    from tools.front import networks_to_time
+    from tools.job import request_of
+    from tools.networks import named_network
+
+    if path is not None:
+        with Study.open(path) as study:
+            return networks_to_time(study), profile or request_of(study).profile
     return dict(named_network(text) for text in what), profile or "host-cpu"
+
+
+def _keep(path: Path, times: DeviceTimes, profile: str) -> None:
+    """Keeps the times in the study, if they are of its device and nobody else writes to it."""
+    from search.errors import SearchError
+    from search.recorder import StudyRecorder
+    from tools.console import say
+    from tools.front import keep_times
+    from tools.job import request_of
+
+    try:
+        with StudyRecorder.open(path) as study:
+            asked = request_of(study).profile
+            if asked != profile:
+                say(f"not kept in {path}, which was searched for {asked}")
+                return
+            keep_times(study, times.network_ms, times.kernel_us)
+    except SearchError as error:
+        say(f"the times are not kept in the study: {error}")
+        return
+    say(f"kept in {path}; see them with: ponas report {path}")
