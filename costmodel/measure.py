@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 from costmodel.errors import DeviceError
 from costmodel.program import Program
@@ -31,7 +32,7 @@ def measure_parts(
 ) -> dict[str, float]:
     """Microseconds of each distinct kernel of the programs, timed by itself, by its job's key.
 
-    Kernels that cannot be measured are left out.
+    Kernels that cannot be measured are left out, and where the device is gone those after them.
     """
     jobs = {
         job.key: job
@@ -40,7 +41,8 @@ def measure_parts(
         for job in (KernelJob(step.kernel, schedule, program.target),)
     }
     outcomes: list[Outcome] = []
-    runner.measure(list(jobs.values()), protocol, outcomes.append)
+    with suppress(DeviceError):
+        runner.measure(list(jobs.values()), protocol, outcomes.append)
     return {outcome.key: outcome.seconds * 1e6 for outcome in outcomes if not outcome.error}
 
 

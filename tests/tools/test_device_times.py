@@ -5,7 +5,10 @@ from contextlib import nullcontext
 import pytest
 
 import tools.device_times
+from costmodel.errors import DeviceError
+from costmodel.measure import measure_parts
 from costmodel.network import Network
+from costmodel.protocol import Protocol
 from costmodel.runners.contract import KernelJob, Outcome
 from kws.architecture import Architecture, to_network
 from tools.device_times import measure_end_to_end
@@ -84,3 +87,34 @@ def test_the_command_shows_both_and_their_sum(ponas_json):
     assert row["architecture"] == SMALL
     assert row["features_ms"] > 0
     assert row["total_ms"] == pytest.approx(row["features_ms"] + row["measured_ms"])
+
+
+class Dying(Clock):
+    """Is gone after so many kernels; networks are timed before them."""
+
+    def __init__(self, after):
+        super().__init__()
+        self.after = after
+
+    def measure(self, jobs, protocol, on_outcome):
+        for job in jobs:
+            if isinstance(job, KernelJob) and len(self.kernels) == self.after:
+                raise DeviceError("the board is gone")
+            super().measure([job], protocol, on_outcome)
+
+
+def programs():
+    estimator = open_estimator(profile_store().get("odroid-xu3-a15"))
+    return {name: estimator.estimate(small()).program for name in ("one", "same")}
+
+
+def test_a_kernel_that_networks_share_is_timed_once_by_itself(home):  # noqa: ARG001
+    clock = Clock()
+    found = measure_parts(programs(), clock, Protocol())
+    assert len(found) == len(clock.kernels) == len(set(clock.kernels)) == 4
+    assert all(us == pytest.approx(2e3) for us in found.values())
+
+
+def test_of_a_device_that_dies_the_kernels_timed_so_far_are_kept(home):  # noqa: ARG001
+    assert len(measure_parts(programs(), Dying(after=3), Protocol())) == 3
+    assert measure_parts(programs(), Clock(error="no"), Protocol()) == {}
