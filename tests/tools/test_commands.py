@@ -14,6 +14,7 @@ from dataclasses import replace
 
 import pytest
 
+from kws.architecture import SEED
 from kws.generated_speech import generate
 from search.errors import SearchError
 from search.recorder import StudyRecorder
@@ -134,14 +135,12 @@ def test_search_ends_with_a_measured_front_a_page_and_models(workplace, undistur
         assert member["architecture"] in (workplace.root / "whole.study.html").read_text()
     text = (workplace.root / "whole.study.html").read_text()
     data = json.loads(re.search(r'id="data">(.*?)</script>', text).group(1))
-    shown = [kernel for each in data["selections"].values() for kernel in each["kernels"]]
-    assert all(float(kernel["measured"].replace(",", "")) > 0 for kernel in shown)
-    assert len(shown) >= 8 * len(found["pareto"])
     with Study.open(path) as study:
-        kernels = study.annotation(MEASURED_KERNELS)
-        measured = study.annotation(MEASURED)
-    assert all(us > 0 for us in kernels.values())
-    assert sum(kernels.values()) > 0.2e3 * max(measured.values())
+        seed_ms = study.annotation(MEASURED)[str(SEED)]
+    # Timed by themselves, the kernels take about what the network does, however busy it is here.
+    kernels = data["selections"]["seed"]["kernels"]
+    microseconds = [float(kernel["measured"].replace(",", "")) for kernel in kernels]
+    assert 0.5 < sum(microseconds) / (seed_ms * 1e3) < 2
     models = list((workplace.root / "whole.study.models").glob("*.pt"))
     assert len(models) == len(found["pareto"])
     assert path.exists()
