@@ -83,8 +83,8 @@ def measure_front(study: StudyRecorder, estimator: Estimator, profile: Profile) 
     """Times the front and the seed on the device in one run, and keeps the times in the study."""
     programs = _programs(networks_to_time(study), estimator)
     with open_runner(profile) as runner:
-        network_ms = measure_networks(programs, runner, profile.protocol)
-        keep_times(study, network_ms, measure_parts(programs, runner, profile.protocol))
+        study.annotate(MEASURED, measure_networks(programs, runner, profile.protocol))
+        study.annotate(MEASURED_KERNELS, measure_parts(programs, runner, profile.protocol))
 
 
 def networks_to_time(study: Study) -> dict[str, Network]:
@@ -94,20 +94,13 @@ def networks_to_time(study: Study) -> dict[str, Network]:
     return {str(architecture): network(architecture) for architecture in (SEED, *front)}
 
 
-def keep_times(
-    study: StudyRecorder, network_ms: Mapping[str, float], kernel_us: Mapping[str, float]
-) -> None:
-    """Keeps what was measured in the study: see `MEASURED` and `MEASURED_KERNELS`."""
-    study.annotate(MEASURED, dict(network_ms))
-    study.annotate(MEASURED_KERNELS, dict(kernel_us))
-
-
 def measure_on_device(
     networks: Mapping[str, Network], estimator: Estimator, profile: Profile
 ) -> dict[str, float]:
     """Milliseconds of one inference by name, all in one run of the runner."""
+    programs = _programs(networks, estimator)
     with open_runner(profile) as runner:
-        return measure_networks(_programs(networks, estimator), runner, profile.protocol)
+        return measure_networks(programs, runner, profile.protocol)
 
 
 def _programs(networks: Mapping[str, Network], estimator: Estimator) -> dict[str, Program]:

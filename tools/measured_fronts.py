@@ -7,15 +7,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kws.architecture import SEED
 from search.errors import InputError
 from search.recorder import StudyRecorder
 from search.study import Study
 from tools.comparison import Point
-from tools.front import measure_on_device, members
-from tools.job import MEASURED, networks_of, request_of
+from tools.front import measure_on_device, members, networks_to_time
+from tools.job import MEASURED, request_of
 from tools.places import open_estimator, profile_store
-from tools.task import architecture_of
 
 if TYPE_CHECKING:
     from costmodel.estimate import Estimator
@@ -37,21 +35,17 @@ def measure_all(paths: Iterable[Path]) -> Profile:
                 "compare studies of one profile"
             )
         profile = profile_store().get(names.pop())
-        fronts = [
-            [architecture_of(trial.parameters) for trial in recorder.front()]
-            for recorder in recorders
-        ]
         words = {len(recorder.metadata["data"]["words"]) for recorder in recorders}
         if len(words) > 1:
             raise InputError(
                 f"the studies tell apart different numbers of words ({sorted(words)}); compare "
                 "studies of the same labels"
             )
-        network = networks_of(recorders[0])
-        every = {str(a): network(a) for a in (SEED, *(a for front in fronts for a in front))}
+        fronts = [networks_to_time(recorder) for recorder in recorders]
+        every = {name: network for front in fronts for name, network in front.items()}
         times = measure_on_device(every, open_estimator(profile), profile)
         for recorder, front in zip(recorders, fronts, strict=True):
-            recorder.annotate(MEASURED, {str(a): times[str(a)] for a in (SEED, *front)})
+            recorder.annotate(MEASURED, {name: times[name] for name in front})
     return profile
 
 

@@ -19,7 +19,6 @@ from kws.generated_speech import generate
 from search.errors import SearchError
 from search.recorder import StudyRecorder
 from search.study import Study
-from tools.front import keep_times
 from tools.job import MEASURED, MEASURED_KERNELS
 
 TINY = (
@@ -226,7 +225,8 @@ def test_measure_gives_prediction_and_time_of_a_studys_front_and_keeps_them(work
     path, found = undisturbed
     with StudyRecorder.open(path) as study:
         before = study.annotation(MEASURED_KERNELS)
-        keep_times(study, {}, {})
+        study.annotate(MEASURED, {})
+        study.annotate(MEASURED_KERNELS, {})
     done = workplace("measure", path, "--json")
     rows = json.loads(done.stdout)
     assert {row["architecture"] for row in rows} >= {m["architecture"] for m in found["pareto"]}

@@ -129,8 +129,7 @@ def _keep(path: Path, times: DeviceTimes, profile: str) -> None:
     from search.errors import SearchError
     from search.recorder import StudyRecorder
     from tools.console import say
-    from tools.front import keep_times
-    from tools.job import request_of
+    from tools.job import MEASURED, MEASURED_KERNELS, request_of
 
     try:
         with StudyRecorder.open(path) as study:
@@ -138,7 +137,8 @@ def _keep(path: Path, times: DeviceTimes, profile: str) -> None:
             if asked != profile:
                 say(f"not kept in {path}, which was searched for {asked}")
                 return
-            keep_times(study, times.network_ms, times.kernel_us)
+            study.annotate(MEASURED, times.network_ms)
+            study.annotate(MEASURED_KERNELS, times.kernel_us)
     except SearchError as error:
         say(f"the times are not kept in the study: {error}")
         return
